@@ -1,0 +1,47 @@
+# `make demo` builds and runs the sample app; `make test` is everything that CI checks.
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint types unit bench status clean
+
+demo: .venv/installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh buildpacks/samples/demo.sh
+
+test: lint types unit
+
+lint: .venv/developing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/developing
+	$(BIN)/mypy
+
+unit: .venv/developing
+	$(BIN)/pytest -n auto
+
+status: .venv/developing
+	$(BIN)/python spec/status.py
+
+clean:
+	rm -rf .venv demo dist
+
+# Debian and Ubuntu ship venv apart from python3; it is asked for only where it is missing.
+.venv/created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || if [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-venv; \
+	else \
+	    echo "this Python has no ensurepip; install it with: sudo apt-get install python3-venv" >&2; exit 1; fi
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/installed: .venv/created pyproject.toml constraints.txt lifecycle/launcher/hatch_build.py $(wildcard lifecycle/launcher/*.[ch])
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/developing: .venv/installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@

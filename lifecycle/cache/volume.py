@@ -1,0 +1,214 @@
+"""A cache in a directory, in the reference's format, which survives crashes and several builds at once.
+
+::
+
+    <cache>/committed/io.buildpacks.lifecycle.cache.metadata   what the cache says of itself, JSON
+    <cache>/committed/sha256:<diffID>.tar                      uncompressed layers
+    <cache>/committed-backup/                                  the old content, where two renames replace it
+    <cache>/staging-<random>/                                  the next content, one directory for each transaction
+
+The content is replaced by exchanging two directories in one step, so there is always a whole one.
+Reference: cache/volume_cache.go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+from typing import IO, TYPE_CHECKING
+
+from lifecycle.cache.directories import (
+    Staging,
+    locked,
+    recover_directory,
+    remove_abandoned,
+    replace_directory,
+    sync_directory,
+)
+from lifecycle.errors import CacheEntryNotFoundError, CacheError, VerificationError
+from lifecycle.model.label_text import read_cache_metadata
+from lifecycle.model.lifecycle_metadata import CacheMetadata
+from lifecycle.oci.digest import is_digest
+from lifecycle.oci.gojson import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from lifecycle.layers.source import LayerSource
+    from lifecycle.oci.digest import DiffId
+
+METADATA_NAME = "io.buildpacks.lifecycle.cache.metadata"
+
+_LOG = logging.getLogger(__name__)
+_CHUNK = 1024 * 1024
+
+
+class VolumeCache:
+    """A cache of layers in the directory ``path``, which has to exist."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise CacheError("is not a directory", where=path, remedy="create the cache directory")
+        self._path = path
+        self._committed = path / "committed"
+        # A cache that may only be read is used as it is.
+        with contextlib.suppress(OSError), locked(path):
+            recover_directory(self._committed)
+            self._committed.mkdir(exist_ok=True)
+
+    @property
+    def name(self) -> str:
+        """The path of the directory."""
+        return str(self._path)
+
+    def metadata(self) -> CacheMetadata:
+        """Return what the cache says of itself; unreadable or missing is empty."""
+        path = self._committed / METADATA_NAME
+        try:
+            return read_cache_metadata(path.read_text(encoding="utf-8", errors="replace"))
+        except FileNotFoundError:
+            return CacheMetadata()
+        except (OSError, ValueError) as error:
+            _LOG.warning("Ignoring cache '%s' because its metadata is corrupt", self.name)
+            _LOG.debug("%s: %s", path, error)
+            return CacheMetadata()
+
+    def layer(self, diff_id: DiffId) -> Iterator[bytes]:
+        """Yield the tar of a layer, verified while it is read."""
+        try:
+            file = (self._committed / _file_name(diff_id)).open("rb")
+        except FileNotFoundError as error:
+            raise _not_found(diff_id) from error
+        except OSError as error:
+            raise CacheError(f"failed to get cache layer with SHA '{diff_id}': {error.strerror}") from error
+        with file:
+            yield from _verified(file, diff_id)
+
+    def begin(self) -> VolumeTransaction:
+        """Start to replace the content."""
+        try:
+            with locked(self._path):
+                remove_abandoned(self._path)
+                return VolumeTransaction(self._committed, Staging(self._path))
+        except OSError as error:
+            raise CacheError(f"can't be written: {error.strerror}", where=self._path) from error
+
+
+class VolumeTransaction:
+    """The next content of a ``VolumeCache``, whose directory ``committed`` it will replace."""
+
+    def __init__(self, committed: Path, staging: Staging) -> None:
+        self._committed = committed
+        self._staging = staging
+        self._open = True
+
+    def add(self, source: LayerSource, diff_id: DiffId) -> None:
+        """Add a layer, whose bytes have to be those of ``diff_id``."""
+        with self._staged(diff_id) as part:
+            if part is not None:
+                _write(part, _hashed(source.chunks(), diff_id))
+
+    def reuse(self, diff_id: DiffId) -> None:
+        """Keep a layer of the current content, once its bytes have proved right."""
+        with self._staged(diff_id) as part:
+            if part is None:
+                return
+            # Linked first, verified after: what another build's commit removes meanwhile stays readable here.
+            _link_or_copy(self._committed / part.with_suffix(".tar").name, part, diff_id)
+            with part.open("rb") as file:
+                for _ in _verified(file, diff_id):
+                    pass
+                os.fsync(file.fileno())
+
+    def commit(self, metadata: CacheMetadata) -> None:
+        """Replace the content by what was added and reused, all or nothing."""
+        self._require_open()
+        self._open = False
+        text = dumps(metadata.label()) + "\n"
+        try:
+            _write(self._staging.path / METADATA_NAME, [text.encode("utf-8", "surrogateescape")])
+            sync_directory(self._staging.path)
+            with locked(self._committed.parent):
+                replace_directory(self._committed, self._staging.path)
+        except OSError as error:
+            raise CacheError(f"can't be committed: {error.strerror}", where=self._committed.parent) from error
+        finally:
+            self._staging.remove()
+
+    def abort(self) -> None:
+        """Leave the content as it is; harmless after ``commit``."""
+        if self._open:
+            self._open = False
+            self._staging.remove()
+
+    @contextlib.contextmanager
+    def _staged(self, diff_id: DiffId) -> Iterator[Path | None]:
+        """Give the temporary name of a layer, which becomes the real one at the end; ``None`` if it is there."""
+        self._require_open()
+        target = self._staging.path / _file_name(diff_id)
+        if target.exists():
+            yield None
+            return
+        part = target.with_suffix(".part")
+        try:
+            yield part
+            part.rename(target)
+        except OSError as error:
+            where = self._committed.parent
+            raise CacheError(f"can't be written: {error.strerror}", where=where) from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise CacheError("cache cannot be modified after commit", where=self._committed.parent)
+
+
+def _file_name(diff_id: DiffId) -> str:
+    if not is_digest(diff_id):
+        raise _not_found(diff_id)
+    return f"{diff_id}.tar"
+
+
+def _not_found(diff_id: DiffId) -> CacheEntryNotFoundError:
+    return CacheEntryNotFoundError(f"failed to find cache layer with SHA '{diff_id}'")
+
+
+def _write(path: Path, chunks: Iterable[bytes]) -> None:
+    with path.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _link_or_copy(source: Path, target: Path, diff_id: DiffId) -> None:
+    try:
+        try:
+            os.link(source, target, follow_symlinks=False)
+        except PermissionError:
+            # Hard links to files of other users may be forbidden.
+            shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise _not_found(diff_id) from error
+
+
+def _verified(file: IO[bytes], diff_id: DiffId) -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+    yield from _hashed(chunks(), diff_id)
+
+
+def _hashed(chunks: Iterable[bytes], diff_id: DiffId) -> Iterator[bytes]:
+    hasher = hashlib.sha256()
+    for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+    if (found := f"sha256:{hasher.hexdigest()}") != diff_id:
+        raise VerificationError(f"expected layer contents to have SHA '{diff_id}'; found '{found}'")

@@ -1,0 +1,109 @@
+"""Every failure that we expect: one tree, so that ``cli`` alone decides what a user sees.
+
+A message says what is wrong, ``where`` names the file, image or buildpack concerned and ``remedy`` what to do
+about it.  Anything raised outside this tree is a bug and shows its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+class LifecycleError(Exception):
+    """An expected failure.
+
+    ``message`` is one sentence without a final stop; ``where`` locates it; ``remedy`` is an instruction.
+    """
+
+    def __init__(self, message: str, *, where: str | PathLike[str] | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = None if where is None else str(where)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        text = self.message if self.where is None else f"{self.where}: {self.message}"
+        return text if self.remedy is None else f"{text}; {self.remedy}"
+
+
+class InvalidInputError(LifecycleError):
+    """A flag, argument or environment variable can't be used."""
+
+
+class PlatformApiError(LifecycleError):
+    """``CNB_PLATFORM_API`` is missing, unparsable or not supported."""
+
+
+class BuildpackApiError(LifecycleError):
+    """The ``api`` of a buildpack or extension is unparsable or not supported."""
+
+
+class InvalidFileError(LifecycleError):
+    """A file of the specification is unreadable, malformed or breaks one of its rules."""
+
+
+class UnsafeArchiveError(LifecycleError):
+    """An archive from outside would write outside its root, or holds what it may not hold."""
+
+
+class VerificationError(LifecycleError):
+    """Bytes from outside do not have the digest or size that was promised."""
+
+
+class ImageError(LifecycleError):
+    """An image can't be read or written."""
+
+
+class ImageNotFoundError(ImageError):
+    """There is no image of that name."""
+
+
+class CorruptImageError(ImageError):
+    """An image lacks a part, or a part of it can't be understood."""
+
+
+class CacheError(LifecycleError):
+    """A cache, or an entry of it, can't be read or written."""
+
+
+class CacheEntryNotFoundError(CacheError):
+    """A cache has no contents for that diffID."""
+
+
+class DetectionError(LifecycleError):
+    """Detection failed for a reason of its own."""
+
+
+class NoGroupDetectedError(DetectionError):
+    """No group passed detection, and no buildpack errored."""
+
+
+class BuildpackDetectError(DetectionError):
+    """No group passed detection, and at least one buildpack errored."""
+
+
+class BuildError(LifecycleError):
+    """The build phase failed, but not in a buildpack's ``bin/build``."""
+
+
+class BuildpackBuildError(BuildError):
+    """A buildpack's ``bin/build`` failed."""
+
+
+class GenerateError(LifecycleError):
+    """Generation failed, but not in an extension's ``bin/generate``."""
+
+
+class ExtensionGenerateError(GenerateError):
+    """An extension's ``bin/generate`` failed."""
+
+
+class ExportError(LifecycleError):
+    """The app image can't be put together."""
+
+
+class LaunchError(LifecycleError):
+    """A process of the last build can't be started on this host."""

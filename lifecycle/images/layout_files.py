@@ -1,0 +1,131 @@
+"""The files of an OCI layout, in a directory or in a tar archive.  Spec: OCI image-spec image-layout.md."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import weakref
+from typing import TYPE_CHECKING, Protocol
+
+from lifecycle.errors import CorruptImageError, ImageError, ImageNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lifecycle.oci.digest import Digest
+
+INDEX = "index.json"
+CHUNK = 1024 * 1024
+
+_GZIP = b"\x1f\x8b"
+
+
+def blob_name(digest: Digest) -> str:
+    """Return the name of a blob inside a layout."""
+    return f"blobs/{digest.replace(':', '/', 1)}"
+
+
+class LayoutFiles(Protocol):
+    """Read access to the files of a layout, by their names in it."""
+
+    @property
+    def where(self) -> str:
+        """The path of the layout."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file, ``None`` if there is none."""
+        ...
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of a file; raise ``CorruptImageError`` if there is none."""
+        ...
+
+
+class DirectoryFiles:
+    """A layout that is a directory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def where(self) -> str:
+        """The path of the directory."""
+        return str(self._path)
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file, ``None`` if there is none."""
+        try:
+            return (self._path / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise ImageError(f"can't be read: {error.strerror}", where=self._path / name) from error
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of a file."""
+        try:
+            with (self._path / name).open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+        except FileNotFoundError as error:
+            raise CorruptImageError(f"lacks {name}", where=self.where) from error
+        except OSError as error:
+            raise ImageError(f"can't be read: {error.strerror}", where=self._path / name) from error
+
+
+class ArchiveFiles:
+    """A layout that is an uncompressed tar archive; it stays readable when another file takes its name."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise ImageNotFoundError("does not exist", where=path) from error
+        except OSError as error:
+            raise ImageError(f"can't be read: {error.strerror}", where=path) from error
+        weakref.finalize(self, os.close, self._descriptor)
+        self._members = self._read_members()
+
+    @property
+    def where(self) -> str:
+        """The path of the archive."""
+        return str(self._path)
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file, ``None`` if there is none."""
+        member = self._members.get(name)
+        return None if member is None else member[1]
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """Yield the bytes of a file."""
+        if name not in self._members:
+            raise CorruptImageError(f"lacks {name}", where=self._path)
+        offset, left = self._members[name]
+        while left:
+            chunk = os.pread(self._descriptor, min(CHUNK, left), offset)
+            if not chunk:
+                raise CorruptImageError("is cut short", where=self._path)
+            yield chunk
+            offset += len(chunk)
+            left -= len(chunk)
+
+    def _read_members(self) -> dict[str, tuple[int, int]]:
+        try:
+            if os.pread(self._descriptor, len(_GZIP), 0) == _GZIP:
+                raise CorruptImageError("is compressed", where=self._path, remedy="decompress it with gunzip")
+            with (
+                os.fdopen(os.dup(self._descriptor), "rb") as file,
+                tarfile.open(fileobj=file, mode="r:") as archive,
+            ):
+                return {
+                    os.path.normpath(member.name): (member.offset_data, member.size)
+                    for member in archive
+                    if member.isreg()
+                }
+        except (tarfile.TarError, ValueError) as error:
+            raise CorruptImageError(f"is not a tar archive: {error}", where=self._path) from error
+        except OSError as error:
+            raise ImageError(f"can't be read: {error.strerror}", where=self._path) from error

@@ -1,0 +1,23 @@
+/* Memory that lives until the process is replaced: nothing is freed singly, so nothing is freed twice. */
+#ifndef ARENA_H
+#define ARENA_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+typedef struct ArenaBlock ArenaBlock;
+typedef struct {
+    ArenaBlock *blocks;
+} Arena;
+
+/* Return zeroed memory for `count` items of `size` bytes; exits with 82 when there is none. */
+void *arena_alloc(Arena *arena, size_t count, size_t size);
+/* Return a terminated copy of `length` bytes. */
+char *arena_copy(Arena *arena, const char *text, size_t length);
+/* Return the formatted text. */
+char *arena_format(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+char *arena_vformat(Arena *arena, const char *format, va_list arguments);
+/* Give everything back; only tests and fuzzers need it. */
+void arena_free(Arena *arena);
+
+#endif

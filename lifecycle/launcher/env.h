@@ -1,0 +1,33 @@
+/* The launch environment.  Spec: buildpack.md "Environment". */
+#ifndef ENV_H
+#define ENV_H
+
+#include "arena.h"
+
+typedef struct Variable Variable;
+struct Variable {
+    const char *name;
+    const char *value;
+    Variable *next;
+};
+
+typedef struct {
+    Arena *arena;
+    Variable *first;
+    Variable **end;
+} Env;
+
+/* Take the process environment without what is the launcher's own.  Spec: platform.md "Launch Environment". */
+void env_init(Env *env, Arena *arena, char **environment);
+/* Return a value, "" when unset. */
+const char *env_get(const Env *env, const char *name);
+void env_set(Env *env, const char *name, const char *value);
+/* Apply bin/ and lib/ of a layer.  Spec: buildpack.md "Layer Paths". */
+void env_add_layer_paths(Env *env, const char *layer);
+/* Apply the files of a directory.  Spec: buildpack.md "Environment Variable Modification Rules".
+ * Returns NULL or what went wrong. */
+const char *env_add_files(Env *env, const char *directory);
+/* Return NAME=value strings for execve. */
+char **env_list(const Env *env);
+
+#endif

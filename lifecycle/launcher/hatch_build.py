@@ -1,0 +1,43 @@
+"""The hatchling hook that puts the compiled launcher into the wheel (or beside an editable install)."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_WHEEL_PLATFORMS = {"amd64": "manylinux_2_17_x86_64", "arm64": "manylinux_2_17_aarch64"}
+
+
+class LauncherBuildHook(BuildHookInterface):  # type: ignore[type-arg,misc,unused-ignore]  # no stubs without hatchling
+    """Builds ``lifecycle/launcher/bin/linux-<arch>/launcher`` for the host's architecture."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  # the plugin interface
+        """Build before the files of a wheel are collected; a source distribution carries only the sources."""
+        if self.target_name != "wheel":
+            return
+        launcher_dir = Path(self.root, "lifecycle", "launcher")
+        build = _load(launcher_dir / "build.py")
+        arch = build.host_arch()
+        binary = launcher_dir / "bin" / f"linux-{arch}" / "launcher"
+        if not build.is_current(binary):
+            build.build_launcher(binary, arch=arch)
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{_WHEEL_PLATFORMS[arch]}"
+
+
+def _load(path: Path) -> ModuleType:
+    """Import a file by its path: the package's dependencies are not there while it is built."""
+    spec = importlib.util.spec_from_file_location("launcher_build", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} can't be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

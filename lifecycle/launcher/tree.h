@@ -1,0 +1,29 @@
+/* Paths, directories and files. */
+#ifndef TREE_H
+#define TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "arena.h"
+
+typedef enum { ENTRY_DIRECTORIES, ENTRY_FILES } EntryKind;
+
+typedef struct {
+    char **paths; /* directory and name, sorted by name bytewise */
+    size_t count;
+} Entries;
+
+/* Return `directory`/`name`. */
+char *path_join(Arena *arena, const char *directory, const char *name);
+/* Return the absolute path without ".", ".." and double slashes; NULL with errno when there is no cwd. */
+char *path_absolute(Arena *arena, const char *path);
+/* List directories (never links to them) or everything else.  A missing directory is empty; false sets errno. */
+bool list_entries(Arena *arena, const char *directory, EntryKind kind, Entries *entries);
+bool is_directory(const char *path);
+bool exists(const char *path);
+/* Read until the end; NULL with errno, EFBIG beyond `limit`.  The text is terminated. */
+char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t *length);
+char *read_path(Arena *arena, const char *path, size_t limit, size_t *length);
+
+#endif

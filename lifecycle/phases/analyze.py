@@ -1,0 +1,142 @@
+"""Analysis: what the last build left, and which run image this build uses.
+
+Spec: platform.md "Analyzer", buildpack.md "Analysis".
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import CorruptImageError, ImageError, ImageNotFoundError, UnsafeArchiveError, VerificationError
+from lifecycle.model.analyzed import Analyzed, ImageIdentifier, RunImageChoice
+from lifecycle.model.api import PlatformApi, PlatformFeature
+from lifecycle.model.label_text import read_lifecycle_metadata
+from lifecycle.model.lifecycle_metadata import LifecycleMetadata
+from lifecycle.model.run import Run, Stack
+from lifecycle.oci.digest import DiffId
+from lifecycle.phases.sbom_layer import restore_sbom_layer
+from lifecycle.rules.image_config import LIFECYCLE_LABEL
+from lifecycle.rules.run_image import by_preference, offered_run_image, target_data
+
+if TYPE_CHECKING:
+    from pathlib import Path, PurePosixPath
+
+    from lifecycle.images.store import Image, ImageStore
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzeInputs:
+    """What an analysis needs to know.  Spec: platform.md "Analyzer" (inputs).
+
+    ``image`` and ``tags`` are the names to write; ``previous_image`` is ``image`` unless given.  ``run_image`` is the
+    one that the platform names, else ``run`` or ``stack`` offer one.  ``image_layers_dir`` is the place of the layers
+    directory in images where that differs from ``layers_dir``.
+    """
+
+    api: PlatformApi
+    image: str
+    layers_dir: Path
+    tags: tuple[str, ...] = ()
+    previous_image: str = ""
+    run_image: str = ""
+    run: Run = Run()
+    stack: Stack = Stack()
+    cache_image: str = ""
+    skip_layers: bool = False
+    image_layers_dir: PurePosixPath | None = None
+
+
+def analyze(
+    inputs: AnalyzeInputs, *, images: ImageStore, cache_images: ImageStore | None = None
+) -> Analyzed:
+    """Return what analyzed.toml will say, and restore the SBOM files of the previous image to ``<layers>/sbom``.
+
+    ``cache_images`` keeps the cache image, where that is another store than that of the app image.  Raises
+    ``ImageError`` when a name can't be written or there is no run image.
+    """
+    images.check_write(tuple(dict.fromkeys((inputs.image, *inputs.tags))))
+    if inputs.cache_image:
+        (cache_images or images).check_write((inputs.cache_image,))
+    run_image = _run_image(inputs, images)
+    previous = _previous_image(inputs, images)
+    return Analyzed(
+        image=ImageIdentifier(reference=previous[0].reference if previous else ""),
+        metadata=previous[1] if previous else LifecycleMetadata(),
+        run_image=run_image,
+    )
+
+
+def _run_image(inputs: AnalyzeInputs, images: ImageStore) -> RunImageChoice:
+    name = inputs.run_image or _offered(inputs, images)
+    found = images.find(name)
+    if found is None:
+        raise ImageNotFoundError(
+            f"run image '{name}' is not there", remedy="correct its name or make it readable for this build"
+        )
+    if PlatformFeature.TARGETS not in inputs.api:
+        return RunImageChoice(reference=found.reference)
+    return RunImageChoice(
+        reference=found.reference, image=name, target=target_data(found.config, where=f"run image {name}")
+    )
+
+
+def _offered(inputs: AnalyzeInputs, images: ImageStore) -> str:
+    """Return the first run image that can be read.  Spec: platform.md "Run Image Resolution"."""
+    offered = offered_run_image(inputs.api, run=inputs.run, stack=inputs.stack)
+    names = by_preference(offered, app_image=inputs.image)
+    readable = next((name for name in names if images.readable(name)), None)
+    if readable is None:
+        raise ImageError("failed to find accessible run image", remedy=f"make one of {', '.join(names)} readable")
+    return readable
+
+
+def _previous_image(inputs: AnalyzeInputs, images: ImageStore) -> tuple[Image, LifecycleMetadata] | None:
+    """Return the image of the last build and its metadata, ``None`` if there is none that can be used.
+
+    Spec: buildpack.md "Analysis": without one, nothing is restored and the build goes on.
+    """
+    name = inputs.previous_image or inputs.image
+    try:
+        image = images.find(name)
+        if image is None:
+            _LOG.info('Image with name "%s" not found', name)
+            return None
+        metadata = _metadata(image)
+        if metadata is not None:
+            _restore_sbom(inputs, image, metadata)
+    except (CorruptImageError, VerificationError, UnsafeArchiveError) as error:
+        _LOG.warning('Ignoring image "%s" because it was corrupt', name)
+        _LOG.debug("%s", error)
+        return None
+    return None if metadata is None else (image, metadata)
+
+
+def _metadata(image: Image) -> LifecycleMetadata | None:
+    """Return what an image says of the build that made it; empty if no lifecycle did, ``None`` if unintelligible."""
+    text = image.config.labels.get(LIFECYCLE_LABEL, "")
+    try:
+        return read_lifecycle_metadata(text) if text else LifecycleMetadata()
+    except ValueError as error:
+        _LOG.warning("Ignoring image \"%s\" because its label '%s' can't be understood", image.name, LIFECYCLE_LABEL)
+        _LOG.debug("%s: %s", image.name, error)
+        return None
+
+
+def _restore_sbom(inputs: AnalyzeInputs, image: Image, metadata: LifecycleMetadata) -> None:
+    """Restore the SBOM files of the launch layers, for the restorer to hand out.
+
+    A layer that can't be read makes the whole image corrupt: reusing launch layers without their SBOM would lose it.
+    """
+    if PlatformFeature.SBOM not in inputs.api or inputs.skip_layers or not metadata.sbom or not metadata.sbom.sha:
+        return
+    _LOG.info("Restoring data for SBOM from previous image")
+    restore_sbom_layer(
+        image.layer(DiffId(metadata.sbom.sha)),
+        kind="launch",
+        layers_dir=inputs.layers_dir,
+        image_layers_dir=inputs.image_layers_dir,
+    )

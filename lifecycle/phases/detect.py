@@ -1,0 +1,338 @@
+"""Detection: find the group of buildpacks, and image extensions, that builds the app.
+
+Spec: buildpack.md "Phase #1: Detection", image_extension.md "Detection", platform.md "detector".
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import DetectionError, InvalidFileError, LifecycleError
+from lifecycle.executables.process import Command
+from lifecycle.files.codec import load
+from lifecycle.files.env_dir import read_env_dir
+from lifecycle.files.modules import Extension, find_buildpack, find_extension
+from lifecycle.model.api import PlatformFeature
+from lifecycle.model.descriptor import System
+from lifecycle.model.group import Group, GroupElement
+from lifecycle.model.plan import BuildPlan, Plan
+from lifecycle.rules.detection import (
+    ERROR,
+    PASS,
+    Attempt,
+    DetectRun,
+    GroupErroredError,
+    Line,
+    NoGroupPassedError,
+    Tried,
+    judge,
+)
+from lifecycle.rules.environment import Phase, base_environment, executable_variables, with_platform
+from lifecycle.rules.exec_env import takes_part
+from lifecycle.rules.order import Composite, Entry, resolved_groups, with_system
+from lifecycle.rules.stacks import supports_stack
+from lifecycle.rules.targets import buildpack_targets, extension_targets, mismatch, satisfies
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Future
+
+    from lifecycle.executables.process import Runner
+    from lifecycle.files.modules import Buildpack
+    from lifecycle.model.api import BuildpackApi, PlatformApi
+    from lifecycle.model.descriptor import ModuleInfo, Order, OrderGroup
+    from lifecycle.model.target import TargetData
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectInputs:
+    """Everything that detection depends on; paths are absolute.
+
+    ``target`` is the target data of the build, gaps filled (``rules.targets.complete_target``); without it no
+    target is compared and no variable tells it.  ``stack_id`` is that of the build environment, if it has one.
+    """
+
+    platform_api: PlatformApi
+    app_dir: Path
+    buildpacks_dir: Path
+    extensions_dir: Path
+    platform_dir: Path
+    build_config_dir: Path
+    order: Order
+    system: System = field(default_factory=System)
+    target: TargetData | None = None
+    exec_env: str = "production"
+    stack_id: str = ""
+    process_env: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """The group and the plan to write, and the account of every group that was tried; the last passed."""
+
+    group: Group
+    plan: Plan
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """A module that has a ``bin/detect``, and why it can't run on this base image, if it can't."""
+
+    module: Buildpack | Extension
+    info: ModuleInfo
+    incompatible: str
+
+
+def detect(inputs: DetectInputs, *, run: Runner) -> Detected:
+    """Try the groups of the order until one passes.
+
+    The log is held back until the end: if no group passes, all of it is printed, whatever the level.
+    Raises ``NoGroupPassedError`` or ``GroupErroredError`` with an account of all groups, ``DetectionError``
+    for an order that can't be resolved, ``BuildpackApiError`` and ``InvalidFileError`` for unusable modules.
+    """
+    lines: list[Line] = []
+    try:
+        detected = _detect(inputs, run, lines)
+    except LifecycleError as error:
+        for line in lines:
+            _log.handle(_log.makeRecord(_log.name, line.level, __file__, 0, line.text, (), None))
+        if isinstance(error, NoGroupPassedError | GroupErroredError):
+            _log.error("No buildpack groups passed detection.")
+        if isinstance(error, NoGroupPassedError):
+            _log.error("Please check that you are running against the correct path.")
+        raise
+    for line in lines:
+        _log.log(line.level, "%s", line.text)
+    return detected
+
+
+def _detect(inputs: DetectInputs, run: Runner, lines: list[Line]) -> Detected:
+    order = _order_with_system(inputs)
+    modules = _Modules(inputs)
+    for group in order:
+        modules.check(group, extension=False)
+    for group in inputs.order.order_extensions:
+        modules.check(group, extension=True)
+    attempts: list[Attempt] = []
+    with ThreadPoolExecutor(thread_name_prefix="detect") as pool:
+        runs = _Runs(inputs, run, pool)
+        for members in resolved_groups(order, inputs.order.order_extensions, look_up=modules.look_up):
+            judgement = judge(runs.of(members))
+            lines += judgement.lines
+            attempts.append(judgement.attempt)
+            if judgement.attempt.passed:
+                return Detected(judgement.group, judgement.plan, tuple(attempts))
+    if any(attempt.errored for attempt in attempts):
+        raise GroupErroredError(tuple(attempts))
+    raise NoGroupPassedError(tuple(attempts))
+
+
+def _order_with_system(inputs: DetectInputs) -> tuple[OrderGroup, ...]:
+    if PlatformFeature.SYSTEM_BUILDPACKS not in inputs.platform_api:
+        return inputs.order.order
+    groups = []
+    for group in inputs.order.order:
+        extended, before, after = with_system(group, inputs.system.system)
+        if before:
+            _log.debug("Prepending %d system buildpack(s) to group", before)
+        if after:
+            _log.debug("Appending %d system buildpack(s) to group", after)
+        groups.append(extended)
+    return tuple(groups)
+
+
+class _Modules:
+    """The modules that orders name, each read once."""
+
+    def __init__(self, inputs: DetectInputs) -> None:
+        self._inputs = inputs
+        self._found: dict[tuple[bool, str, str], tuple[Buildpack | Extension, BuildpackApi]] = {}
+        self._components: dict[tuple[bool, str, str], _Component] = {}
+
+    def check(self, group: OrderGroup, *, extension: bool) -> None:
+        """Read every module of the group, so that a bad one is known before anything runs."""
+        for element in group.group:
+            self._find(Entry(element, extension))
+
+    def look_up(self, entry: Entry) -> Composite | _Component | None:
+        """Say what an entry of the order is; ``None`` if it is for another execution environment."""
+        inputs = self._inputs
+        module, api = self._find(entry)
+        info = module.descriptor.extension if isinstance(module, Extension) else module.descriptor.buildpack
+        listed = (entry.element.exec_env, self._api_of_order(entry)), (info.exec_env, api)
+        for names, of in listed:
+            if not takes_part(names, inputs.exec_env, platform_api=inputs.platform_api, buildpack_api=of):
+                _log.debug(
+                    "Skipping %s: it is not for the execution environment '%s'", entry, inputs.exec_env
+                )
+                return None
+        if not isinstance(module, Extension) and module.descriptor.order:
+            return Composite(module.descriptor.order)
+        key = (entry.extension, entry.element.id, entry.element.version)
+        if key not in self._components:
+            self._components[key] = _Component(module, info, self._obstacle(module, api))
+        return self._components[key]
+
+    def _find(self, entry: Entry) -> tuple[Buildpack | Extension, BuildpackApi]:
+        element = entry.element
+        key = (entry.extension, element.id, element.version)
+        if key not in self._found:
+            module: Buildpack | Extension
+            if entry.extension:
+                module = find_extension(self._inputs.extensions_dir, element.id, element.version)
+            else:
+                module = find_buildpack(self._inputs.buildpacks_dir, element.id, element.version)
+            self._found[key] = (module, module.api)
+        return self._found[key]
+
+    def _api_of_order(self, entry: Entry) -> BuildpackApi | None:
+        if not entry.within:
+            return None
+        return self._find(Entry(entry.within[-1]))[1]
+
+    def _obstacle(self, module: Buildpack | Extension, api: BuildpackApi) -> str:
+        """Return why the module is not for the base image, ``""`` if it is."""
+        inputs = self._inputs
+        executables = _names_in(module.root / "bin")
+        if isinstance(module, Extension):
+            targets = extension_targets(module.descriptor.targets, executables)
+        else:
+            stacks = module.descriptor.stacks
+            if not supports_stack(
+                stacks, inputs.stack_id, platform_api=inputs.platform_api, buildpack_api=api
+            ):
+                return (
+                    f"stack {inputs.stack_id} is not among the stacks of the buildpack: "
+                    f"{', '.join(stack.id for stack in stacks)}"
+                )
+            targets = buildpack_targets(module.descriptor.targets, stacks, executables, api=api)
+        if PlatformFeature.TARGETS not in inputs.platform_api or inputs.target is None:
+            return ""
+        return "" if satisfies(targets, inputs.target) else mismatch(targets, inputs.target)
+
+
+def _names_in(directory: Path) -> frozenset[str]:
+    try:
+        return frozenset(path.name for path in directory.iterdir())
+    except OSError:
+        return frozenset()
+
+
+class _Runs:
+    """The runs of ``bin/detect``: in parallel, and one for each module however many groups have it."""
+
+    def __init__(self, inputs: DetectInputs, run: Runner, pool: ThreadPoolExecutor) -> None:
+        self._inputs = inputs
+        self._run = run
+        self._pool = pool
+        self._base = base_environment(inputs.process_env)
+        self._platform_files = read_env_dir(inputs.platform_dir / "env")
+        self._build_config_files = read_env_dir(inputs.build_config_dir / "env")
+        self._results: dict[tuple[bool, str, str], Future[DetectRun]] = {}
+
+    def of(self, members: Sequence[tuple[Entry, _Component]]) -> list[Tried]:
+        """Run what was not run before, and return the results of all."""
+        for entry, component in members:
+            key = (entry.extension, entry.element.id, entry.element.version)
+            if key not in self._results:
+                self._results[key] = self._pool.submit(self._detect, component)
+        return [
+            Tried(
+                GroupElement(
+                    id=entry.element.id,
+                    version=entry.element.version,
+                    api=component.module.descriptor.api,
+                    homepage=component.info.homepage,
+                    optional=entry.optional,
+                ),
+                entry.extension,
+                self._results[entry.extension, entry.element.id, entry.element.version].result(),
+            )
+            for entry, component in members
+        ]
+
+    def _detect(self, component: _Component) -> DetectRun:
+        if component.incompatible:
+            return DetectRun(ERROR, error=component.incompatible, incompatible=True)
+        try:
+            with tempfile.TemporaryDirectory(prefix="plan.", ignore_cleanup_errors=True) as directory:
+                plan_path = Path(directory, "plan.toml")
+                plan_path.touch(mode=0o600)
+                return self._detect_into(component, plan_path)
+        except OSError as error:
+            raise DetectionError(
+                f"no plan file can be made for it: {error.strerror}", where=str(component.module)
+            ) from error
+
+    def _detect_into(self, component: _Component, plan_path: Path) -> DetectRun:
+        module = component.module
+        executable = module.root / "bin" / "detect"
+        if isinstance(module, Extension) and not executable.exists():
+            return _judged(component, PASS, b"", module.root / "detect" / "plan.toml")
+        chunks: list[bytes] = []
+        argv = (str(executable), str(self._inputs.platform_dir), str(plan_path))
+        try:
+            status = self._run(
+                Command(argv, self._inputs.app_dir, self._environment(component, plan_path)),
+                output=chunks.append,
+            )
+        except LifecycleError as error:
+            return DetectRun(ERROR, b"".join(chunks), str(error))
+        output = b"".join(chunks)
+        if status < 0:
+            return DetectRun(ERROR, output, f"killed by signal {signal.strsignal(-status) or -status}")
+        return _judged(component, status, output, plan_path)
+
+    def _environment(self, component: _Component, plan_path: Path) -> dict[str, str]:
+        module = component.module
+        variables = executable_variables(
+            phase=Phase.DETECT,
+            api=module.api,
+            module_dir=module.root,
+            platform_dir=self._inputs.platform_dir,
+            plan_path=plan_path,
+            output_dir=None,
+            target=self._inputs.target,
+            exec_env=self._inputs.exec_env,
+        )
+        environment = with_platform(
+            self._base,
+            platform_files=self._platform_files,
+            build_config_files=self._build_config_files,
+            clear_env=component.info.clear_env,
+        )
+        return {**environment, **variables}
+
+
+def _judged(component: _Component, status: int, output: bytes, plan_path: Path) -> DetectRun:
+    """Return the run, with its plan if it passed; a plan that can't be used makes it an error."""
+    if status != PASS:
+        return DetectRun(status, output)
+    extension = isinstance(component.module, Extension)
+    try:
+        plan = load(BuildPlan, plan_path, missing_ok=extension)
+    except InvalidFileError as error:
+        return DetectRun(ERROR, output, str(error))
+    plan = BuildPlan() if plan is None else plan
+    sections = plan.alternatives()
+    if extension and any(each.requires for each in sections):
+        return DetectRun(
+            ERROR, output, f'extension {component.info.id} outputs "requires" which is not allowed'
+        )
+    if any(require.version for each in sections for require in each.requires):
+        return DetectRun(
+            ERROR,
+            output,
+            f'buildpack {component.info.id} has a "version" key which is not supported. '
+            '"metadata.version" should be used instead',
+        )
+    return DetectRun(PASS, output, plan=plan)

@@ -1,0 +1,1 @@
+"""What image extensions generate: Dockerfiles, and the run image that they choose."""

@@ -1,0 +1,164 @@
+"""The syntax of Dockerfiles, as far as rules about their instructions need it.
+
+Reference: BuildKit's parser; its limits (continuation, escape directive, heredocs, stages) are kept,
+what single instructions allow as arguments is left to whoever applies them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+INSTRUCTIONS = frozenset(
+    {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"}
+    | {"ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
+)
+_WITH_HEREDOC = frozenset({"ADD", "COPY", "RUN"})
+_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
+_DIRECTIVES = frozenset({"syntax", "escape", "check"})
+_COMMENT = re.compile(r"\s*#")
+_HEREDOC = re.compile(r"[0-9]*<<(?P<dash>-?)(?P<quote>[\"']?)(?P<name>[^\s<\"']+)(?P=quote)\Z")
+_QUOTED = re.compile(r"""(?:[^\s"']|"(?:[^"\\]|\\.)*"|'[^']*')+""")
+_DOLLAR_NAME = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^}]*\})")
+
+
+class DockerfileError(ValueError):
+    """A text is not a Dockerfile; the message says why and in which line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction: its keyword in capitals, the rest of its logical line, and its first line, from 1."""
+
+    keyword: str
+    arguments: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A build stage: the text of its base image as it stands after ``FROM``, and what follows."""
+
+    base: str
+    instructions: tuple[Instruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerfile:
+    """A Dockerfile: what comes before the first ``FROM``, which is ``ARG`` only, and its stages."""
+
+    arguments: tuple[Instruction, ...]
+    stages: tuple[Stage, ...]
+
+
+def parse_dockerfile(text: str) -> Dockerfile:
+    """Read a Dockerfile; raise ``DockerfileError``."""
+    instructions = _instructions(text)
+    if not instructions:
+        raise DockerfileError("file with no instructions")
+    starts = [index for index, each in enumerate(instructions) if each.keyword == "FROM"]
+    before = tuple(instructions[: starts[0]] if starts else instructions)
+    for instruction in before:
+        if instruction.keyword != "ARG":
+            raise DockerfileError(
+                f"line {instruction.line}: no build stage in current context: "
+                f"{instruction.keyword} before FROM"
+            )
+    ends = [*starts[1:], len(instructions)]
+    stages = tuple(
+        Stage(_base(instructions[start]), tuple(instructions[start + 1 : end]))
+        for start, end in zip(starts, ends, strict=True)
+    )
+    return Dockerfile(before, stages)
+
+
+def argument_names(instruction: Instruction) -> tuple[str, ...]:
+    """Return the names that an ``ARG`` declares."""
+    return tuple(word.partition("=")[0] for word in _QUOTED.findall(instruction.arguments))
+
+
+def has_variable(text: str) -> bool:
+    """Say whether a value would change when variables are replaced."""
+    return _DOLLAR_NAME.search(text) is not None
+
+
+def _base(instruction: Instruction) -> str:
+    words = [word for word in instruction.arguments.split() if not word.startswith("--")]
+    match words:
+        case [base]:
+            return base
+        case [base, keyword, _name] if keyword.lower() == "as":
+            return base
+        case _:
+            raise DockerfileError(f"line {instruction.line}: FROM requires either one or three arguments")
+
+
+def _instructions(text: str) -> list[Instruction]:
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    escape, index = _escape_character(lines)
+    continued = re.compile(rf"(?:\A|[^{re.escape(escape)}]){re.escape(escape)}[ \t]*\Z")
+    found = []
+    while index < len(lines):
+        start = index
+        line = lines[index].lstrip()
+        index += 1
+        if not line or line.startswith("#"):
+            continue
+        while continued.search(line):
+            line = line.rstrip(" \t")[:-1]
+            while index < len(lines) and (not lines[index].strip() or _COMMENT.match(lines[index])):
+                index += 1
+            if index == len(lines):
+                break
+            line += lines[index]
+            index += 1
+        instruction = _instruction(line.strip(), start + 1)
+        found.append(instruction)
+        if instruction.keyword in _WITH_HEREDOC:
+            for dash, name in _heredocs(instruction.arguments):
+                index = _end_of_heredoc(lines, index, name, strip_tabs=dash, line=start + 1)
+    return found
+
+
+def _escape_character(lines: list[str]) -> tuple[str, int]:
+    """Return the escape character and the index of the first line that is not a parser directive."""
+    seen: dict[str, str] = {}
+    for index, line in enumerate(lines):
+        match = _DIRECTIVE.match(line.strip())
+        name = match[1].lower() if match else ""
+        if match is None or name not in _DIRECTIVES:
+            break
+        if name in seen:
+            raise DockerfileError(f"line {index + 1}: only one {name} parser directive can be used")
+        seen[name] = match[2]
+    else:
+        index = len(lines)
+    escape = seen.get("escape", "\\")
+    if escape not in {"\\", "`"}:
+        raise DockerfileError(f"invalid escape token '{escape}' does not match ` or \\")
+    return escape, index
+
+
+def _instruction(line: str, number: int) -> Instruction:
+    keyword, *rest = line.split(None, 1)
+    keyword = keyword.upper()
+    if keyword not in INSTRUCTIONS:
+        raise DockerfileError(f"line {number}: unknown instruction: {keyword}")
+    if not rest:
+        raise DockerfileError(f"line {number}: {keyword} requires arguments")
+    return Instruction(keyword, rest[0], number)
+
+
+def _heredocs(arguments: str) -> list[tuple[bool, str]]:
+    """Return the heredocs that an instruction opens, in the order in which their bodies follow."""
+    matches = (_HEREDOC.match(word) for word in _QUOTED.findall(arguments))
+    return [(bool(match["dash"]), match["name"]) for match in matches if match]
+
+
+def _end_of_heredoc(lines: list[str], index: int, name: str, *, strip_tabs: bool, line: int) -> int:
+    """Return the index of the line after the one that ends the heredoc."""
+    for number in range(index, len(lines)):
+        text = lines[number].lstrip("\t") if strip_tabs else lines[number]
+        if text == name:
+            return number + 1
+    raise DockerfileError(f"line {line}: unterminated heredoc: there is no line {name}")
