@@ -30,15 +30,16 @@ MAX_DEPTH = 256
 """How deep tables and arrays may nest; more than a label may, so that what a label holds fits into a file."""
 
 MAX_ITEMS = 250_000
-"""How many parts of keys, values and brackets a file may have: each costs the parser a kilobyte."""
+"""How many parts of keys, values and brackets a file may have: each costs the parser a kilobyte or two."""
 
 _MAX_INTEGER = 2**63
 _POSITION = re.compile(
     r"(?P<message>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL
 )
-_PART = r"""(?:[\w+:-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
+# Strings that do not end reach to the end of their line or of the text, so that no text takes quadratic time.
+_PART = r"""(?:[\w+:-]++|"(?:[^"\\\n]++|\\.)*+"?|'[^'\n]*+'?)"""
 _KEY = rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+"
-_LONG_STRING = r"""["]{3}(?:[^\\]|\\.)*?["]{3,5}|'{3}.*?'{3,5}"""
+_LONG_STRING = r"""["]{3}(?:[^"\\]++|\\.|"(?!""))*+"{0,5}|'{3}(?:[^']++|'(?!''))*+'{0,5}"""
 _ITEM = re.compile(rf"\#[^\n]*+|{_LONG_STRING}|(?P<key>{_KEY})|[\[{{]", re.DOTALL)
 _KEY_PART = re.compile(_PART, re.DOTALL)
 

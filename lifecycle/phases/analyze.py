@@ -16,7 +16,7 @@ from lifecycle.model.label_text import read_lifecycle_metadata
 from lifecycle.model.lifecycle_metadata import LifecycleMetadata
 from lifecycle.model.run import Run, Stack
 from lifecycle.oci.digest import DiffId
-from lifecycle.phases.sbom_layer import restore_sbom_layer
+from lifecycle.phases.layer_sboms import restore_launch_sboms
 from lifecycle.rules.image_config import LIFECYCLE_LABEL
 from lifecycle.rules.run_image import by_preference, offered_run_image, target_data
 
@@ -134,9 +134,8 @@ def _restore_sbom(inputs: AnalyzeInputs, image: Image, metadata: LifecycleMetada
     if PlatformFeature.SBOM not in inputs.api or inputs.skip_layers or not metadata.sbom or not metadata.sbom.sha:
         return
     _LOG.info("Restoring data for SBOM from previous image")
-    restore_sbom_layer(
+    restore_launch_sboms(
         image.layer(DiffId(metadata.sbom.sha)),
-        kind="launch",
         layers_dir=inputs.layers_dir,
         image_layers_dir=inputs.image_layers_dir,
     )

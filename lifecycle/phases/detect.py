@@ -57,7 +57,7 @@ class DetectInputs:
     """Everything that detection depends on; paths are absolute.
 
     ``target`` is the target data of the build, gaps filled (``rules.targets.complete_target``); without it no
-    target is compared and no variable tells it.  ``stack_id`` is that of the build environment, if it has one.
+    target is compared and no variable tells it.  ``stack_id`` is that of the build environment or empty.
     """
 
     platform_api: PlatformApi
@@ -303,6 +303,7 @@ class _Runs:
             output_dir=None,
             target=self._inputs.target,
             exec_env=self._inputs.exec_env,
+            is_extension=isinstance(module, Extension),
         )
         environment = with_platform(
             self._base,

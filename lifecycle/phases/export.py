@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import ExportError
 from lifecycle.files.codec import load
@@ -22,7 +22,7 @@ from lifecycle.model.report import Report
 from lifecycle.oci.gojson import dumps, rfc3339
 from lifecycle.phases.export_inputs import ExportInputs
 from lifecycle.phases.export_layers import LayerStack, add_app, add_launch_layers, add_launcher, add_sbom
-from lifecycle.phases.extended_run_image import ExtendedRunImage, read_extended_run_image
+from lifecycle.phases.extended_run_image import add_extension_layers
 from lifecycle.phases.lifecycle_sbom import copy_lifecycle_sboms
 from lifecycle.phases.save_image import image_report, save_image
 from lifecycle.rules import export_plan, image_config
@@ -56,14 +56,15 @@ def export(
     images: ImageStore,
     base: Image,
     previous: Image | None,
+    extended: Image | None = None,
     work_dir: Path,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
 ) -> Exported:
     """Write the app image under all its names.
 
-    ``base`` is the run image, ``previous`` the image whose layers may be reused; ``work_dir`` keeps new
-    layers until the caller removes it.  ``observe`` hears of each layer once it is dealt with.  Raises
-    ``ExportError``.
+    ``base`` is the run image, ``extended`` what extensions made of it, ``previous`` the image whose layers may be
+    reused; ``work_dir`` keeps new layers until the caller removes it.  ``observe`` hears of each layer once it is
+    dealt with.  Raises ``ExportError``.
     """
     build = inputs.build_metadata
     top_layer = image_config.top_layer(base.config, where=base.name)
@@ -82,9 +83,8 @@ def export(
         _announce_previous(previous)
 
     stack = LayerStack(previous, work_dir, observe)
-    extended = read_extended_run_image(inputs)
-    if extended is not None:
-        extended.add_layers(stack)
+    if extended is not None and PlatformFeature.RUN_IMAGE_EXTENSION in inputs.api:
+        add_extension_layers(extended, stack)
     names = run_image_names(
         inputs.api,
         chosen=inputs.analyzed.run_image.image if inputs.analyzed.run_image else "",
@@ -152,7 +152,7 @@ def _labels(inputs: ExportInputs, metadata: LifecycleMetadata) -> Mapping[str, s
 def _image(
     inputs: ExportInputs,
     base: Image,
-    extended: ExtendedRunImage | None,
+    extended: Image | None,
     stack: LayerStack,
     *,
     labels: Mapping[str, str],
@@ -160,15 +160,6 @@ def _image(
 ) -> NewImage:
     layers_dir = inputs.image_layers_dir or PurePosixPath(inputs.layers_dir)
     app_dir = inputs.image_app_dir or PurePosixPath(inputs.app_dir)
-    instant = image_config.creation_time(inputs.api, inputs.source_date_epoch)
-    if instant is None:
-        _LOG.warning("Ignoring invalid SOURCE_DATE_EPOCH")
-        instant = image_config.CREATION_TIME
-    elif instant != image_config.CREATION_TIME:
-        instant = instant.astimezone()
-    replaces = (
-        extended is not None and inputs.analyzed.run_image is not None and inputs.analyzed.run_image.extend
-    )
     config = image_config.app_config(
         base.config,
         api=inputs.api,
@@ -177,8 +168,8 @@ def _image(
         layers_dir=layers_dir,
         app_dir=app_dir,
         process_type=process_type,
-        created=rfc3339(instant),
-        extended_run=extended.config.run if extended is not None and replaces else None,
+        created=_created(inputs),
+        extended_run=_extended_run(inputs, extended),
     )
     _LOG.debug("Setting CNB_LAYERS_DIR=%s", layers_dir)
     _LOG.debug("Setting CNB_APP_DIR=%s", app_dir)
@@ -192,6 +183,28 @@ def _image(
         _LOG.info("no default process type")
     _LOG.debug("Setting ENTRYPOINT: '%s'", image_config.entrypoint(process_type))
     return NewImage(base=base, layers=tuple(stack.layers), config=config)
+
+
+def _created(inputs: ExportInputs) -> str:
+    """Return the time of the image; one from SOURCE_DATE_EPOCH is told in the machine's zone, as the reference does."""
+    instant = image_config.creation_time(inputs.api, inputs.source_date_epoch)
+    if instant is None:
+        _LOG.warning("Ignoring invalid SOURCE_DATE_EPOCH")
+        instant = image_config.CREATION_TIME
+    return rfc3339(instant if instant == image_config.CREATION_TIME else instant.astimezone())
+
+
+def _extended_run(inputs: ExportInputs, extended: Image | None) -> Mapping[str, Any] | None:
+    """Return the object ``config`` of the extended run image, where analysis says that there is one."""
+    chosen = inputs.analyzed.run_image
+    if PlatformFeature.RUN_IMAGE_EXTENSION not in inputs.api or chosen is None or not chosen.extend:
+        return None
+    if extended is None:
+        raise ExportError(
+            "the run image was to be extended, but there is no extended image",
+            remedy="run the extender for the run image first, or give its directory with -extended",
+        )
+    return extended.config.run
 
 
 def _build_bom(inputs: ExportInputs) -> tuple[AttributedBomEntry, ...]:

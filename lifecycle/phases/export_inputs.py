@@ -48,7 +48,6 @@ class ExportInputs:
     launcher_path: Path = LIFECYCLE_DIR / "launcher"
     launcher_sbom_dir: Path = LIFECYCLE_DIR
     lifecycle_dir: Path = LIFECYCLE_DIR
-    extended_dir: Path | None = None
     process_type: str = ""
     source_date_epoch: str | None = None
     exec_env: str = "production"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from lifecycle.model.api import PlatformApi
 
+OTHER_VERSION = "cache=true, but the cache holds another version than the app image"
+
 
 @unique
 class Restored(StrEnum):
@@ -74,7 +76,7 @@ def restoration(
         return _nothing("the cache does not hold it")
     if PlatformFeature.CACHE_ONLY_METADATA not in api:
         return _nothing(
-            "cache=true, launch=true, but the app image does not know it, which matters until Platform API 0.13",
+            "cache=true, launch=true, but the app image, which this Platform API asks, does not know it",
             outdated=True,
         )
     return _from_cache(cached, "cache=true, launch=true, and only the cache knows it")
@@ -92,7 +94,7 @@ def _by_image(layer: BuildpackLayer, cached: BuildpackLayer | None) -> Restorati
     if cached is None:
         return _nothing("cache=true, but the cache does not hold it")
     if layer.sha != cached.sha:
-        return _nothing("cache=true, but the cache holds another version than the app image", outdated=True)
+        return _nothing(OTHER_VERSION, outdated=True)
     return Restoration(
         Restored.CONTENTS, "cache=true, launch=true: same version in app image and cache", layer, Origin.APP_IMAGE
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 INSTRUCTIONS = frozenset(
     {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"}
@@ -17,7 +18,9 @@ _WITH_HEREDOC = frozenset({"ADD", "COPY", "RUN"})
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
 _COMMENT = re.compile(r"\s*#")
-_HEREDOC = re.compile(r"[0-9]*<<(?P<dash>-?)(?P<quote>[\"']?)(?P<name>[^\s<\"']+)(?P=quote)\Z")
+_HEREDOC = re.compile(
+    r"""[0-9]*<<(?P<dash>-?)(?:(?P<quote>["'])(?P<quoted>[^"'<]+)(?P=quote)|(?P<bare>[^\s<"']+))\Z"""
+)
 _QUOTED = re.compile(r"""(?:[^\s"']|"(?:[^"\\]|\\.)*"|'[^']*')+""")
 _DOLLAR_NAME = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^}]*\})")
 
@@ -57,17 +60,17 @@ def parse_dockerfile(text: str) -> Dockerfile:
     if not instructions:
         raise DockerfileError("file with no instructions")
     starts = [index for index, each in enumerate(instructions) if each.keyword == "FROM"]
-    before = tuple(instructions[: starts[0]] if starts else instructions)
+    bounds = [*starts, len(instructions)]
+    before = tuple(instructions[: bounds[0]])
     for instruction in before:
         if instruction.keyword != "ARG":
             raise DockerfileError(
                 f"line {instruction.line}: no build stage in current context: "
                 f"{instruction.keyword} before FROM"
             )
-    ends = [*starts[1:], len(instructions)]
     stages = tuple(
         Stage(_base(instructions[start]), tuple(instructions[start + 1 : end]))
-        for start, end in zip(starts, ends, strict=True)
+        for start, end in pairwise(bounds)
     )
     return Dockerfile(before, stages)
 
@@ -112,6 +115,8 @@ def _instructions(text: str) -> list[Instruction]:
                 break
             line += lines[index]
             index += 1
+        if not line.strip():
+            continue
         instruction = _instruction(line.strip(), start + 1)
         found.append(instruction)
         if instruction.keyword in _WITH_HEREDOC:
@@ -152,7 +157,7 @@ def _instruction(line: str, number: int) -> Instruction:
 def _heredocs(arguments: str) -> list[tuple[bool, str]]:
     """Return the heredocs that an instruction opens, in the order in which their bodies follow."""
     matches = (_HEREDOC.match(word) for word in _QUOTED.findall(arguments))
-    return [(bool(match["dash"]), match["name"]) for match in matches if match]
+    return [(bool(match["dash"]), match["quoted"] or match["bare"]) for match in matches if match]
 
 
 def _end_of_heredoc(lines: list[str], index: int, name: str, *, strip_tabs: bool, line: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,26 +133,35 @@ class Situation:
         }
         return ExportInputs(**arguments)
 
-    def export(self, *, observe=lambda _: None, **changes) -> Exported:
+    def export(self, *, observe=lambda _: None, images=None, extended=None, **changes) -> Exported:
         """Export, as the image of which the next export may reuse layers."""
         inputs = self.inputs(**changes)
         save(self.layers_dir / "config" / "metadata.toml", inputs.build_metadata.struct(self.api))
         exported = export(
             inputs,
-            images=self.images,
+            images=images or self.images,
+            extended=extended,
             base=self.base,
             previous=self.previous,
             work_dir=self.root / "work",
             observe=observe,
         )
         self.analyzed = exported.metadata
-        self.previous = self.images.find(exported.written.names[0])
+        self.previous = (images or self.images).find(exported.written.names[0])
         return exported
 
     @property
     def has_sbom(self) -> bool:
         """Say whether this Platform API exports SBOM files."""
         return PlatformFeature.SBOM in self.api
+
+
+@pytest.fixture(autouse=True)
+def umask():
+    """Give the files of every test the modes that builders give them."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(params=[PlatformApi(version) for version in PLATFORM_APIS], ids=str)
@@ -170,3 +180,9 @@ def newest(tmp_path) -> Situation:
 def situation_of(tmp_path):
     """Make a build in a certain Platform API."""
     return lambda api: Situation(tmp_path, PlatformApi.parse(api))
+
+
+@pytest.fixture(name="tar_of")
+def tar_of_fixture():
+    """Make tars in the tests too."""
+    return tar_of

@@ -3,6 +3,8 @@
 import pytest
 
 from lifecycle.errors import ExportError
+from lifecycle.model.build_metadata import BuildMetadata
+from lifecycle.model.launch import Slice
 from lifecycle.model.lifecycle_metadata import LifecycleMetadata
 from lifecycle.rules.export_plan import Action
 
@@ -89,9 +91,6 @@ def test_metadata_of_another_image_than_the_previous_one_is_not_believed(newest)
 
 
 def test_an_app_slice_is_reused_whatever_its_number_was(newest):
-    from lifecycle.model.build_metadata import BuildMetadata
-    from lifecycle.model.launch import Slice
-
     (newest.app_dir / "a.txt").write_text("a")
     one, other = Slice(paths=("a.txt",)), Slice(paths=("main.txt",))
     newest.export(build_metadata=BuildMetadata(slices=(one, other)))

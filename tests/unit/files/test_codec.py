@@ -6,6 +6,7 @@ import os
 import tomllib
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
@@ -16,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator
 from lifecycle.errors import InvalidFileError, LifecycleError
 from lifecycle.files.codec import (
     MAX_DEPTH,
+    MAX_ITEMS,
     MAX_SIZE,
     TomlMismatchError,
     dumps,
@@ -144,6 +146,47 @@ def test_tables_that_nest_too_deep_are_refused_on_both_ways() -> None:
         dumps(nested(MAX_DEPTH + 2))
 
 
+@pytest.mark.parametrize(
+    "text", ["{} = 1", "[{}]", "[[{}]]", "a = {{{} = 1}}", 'a = """x"""""\n{} = 1'], ids=ascii
+)
+@pytest.mark.parametrize("part", ["a", '"a.b"', " 'a' ", "\t1\t"], ids=ascii)
+def test_a_key_of_many_parts_is_refused_before_it_eats_memory(text: str, part: str) -> None:
+    with pytest.raises(InvalidFileError, match=f"more than {MAX_DEPTH} deep"):
+        parse_toml(text.format(".".join([part] * 20_000)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = [" + "[],{}," * 130_000 + "]",
+        "[[b]]\n" * 130_000,
+        "".join(f"{n} = {n}\n" for n in range(130_000)),
+    ],
+    ids=["array", "headers", "keys"],
+)
+def test_more_items_than_any_buildpack_needs_are_refused_before_they_eat_memory(text: str) -> None:
+    with pytest.raises(InvalidFileError, match=f"x: has more than {MAX_ITEMS} keys and values"):
+        parse_toml(text, where="x")
+
+
+@pytest.mark.parametrize(
+    "value", ["'{}'", '"{}"', "'''\n\n''{}\n'''''", '"""\n\n"{}\n""\\""""""', "1 # {}"], ids=ascii
+)
+def test_dots_in_strings_and_comments_are_no_keys(value: str) -> None:
+    dots = "a." * 1_000 + "a"
+    assert parse_toml(f"x = {value.format(dots)}\ny = 2")["y"] == 2
+
+
+@pytest.mark.parametrize(
+    "text", ['\\"""\n', '\\"', "'''\n", "'\n", '"\\"', "a ", "a.", '"""\\"""', '"\\\n'], ids=ascii
+)
+def test_malformed_text_is_refused_quickly(text: str) -> None:
+    start = process_time()
+    with pytest.raises(InvalidFileError):
+        parse_toml("a = " + text * 100_000)
+    assert process_time() - start < 2
+
+
 def test_arrays_that_nest_too_deep_for_the_parser_are_an_error() -> None:
     with pytest.raises(InvalidFileError, match=r"x\.toml: nests arrays or tables too deep"):
         parse_toml("a = " + "[" * 100_000, where="x.toml")
@@ -177,7 +220,7 @@ def test_text_that_is_not_utf8_can_not_be_written() -> None:
     "value", [time(1, 2, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=timezone(timedelta(seconds=90)))]
 )
 def test_a_text_that_would_read_back_as_another_value_does_not_leave_the_codec(value: Any) -> None:
-    with pytest.raises(TomlMismatchError, match="would (not be TOML|read back as another value)"):
+    with pytest.raises(TomlMismatchError, match=r"would (not be TOML|read back as another value)"):
         dumps({"a": value})
 
 

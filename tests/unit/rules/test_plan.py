@@ -138,7 +138,10 @@ def test_what_a_module_provides_is_asked_of_it_and_then_met():
     plan = Plan.model_validate(
         {
             "entries": [
-                {"providers": [{"id": "a"}], "requires": [{"name": "x"}, {"name": "x", "metadata": {"k": 1}}]},
+                {
+                    "providers": [{"id": "a"}],
+                    "requires": [{"name": "x"}, {"name": "x", "metadata": {"k": 1}}],
+                },
                 {"providers": [{"id": "a", "extension": True}, {"id": "b"}], "requires": [{"name": "y"}]},
             ]
         }

@@ -1,0 +1,64 @@
+"""Contents of layers on their way from a tar into the layers directory.
+
+They are extracted beside it and moved into place once all bytes proved right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import LifecycleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def staging_in(layers_dir: Path) -> Iterator[Path]:
+    """Give a directory on the file system of ``layers_dir`` that is removed at the end."""
+    try:
+        layers_dir.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".restoring-", dir=layers_dir))
+    except OSError as error:
+        raise LifecycleError(f"can't be written: {error.strerror}", where=layers_dir) from error
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def in_image(path: Path, *, layers_dir: Path, image_layers_dir: PurePosixPath | None) -> PurePosixPath:
+    """Return the place in images of a path below the layers directory."""
+    return (image_layers_dir or PurePosixPath(layers_dir)) / path.relative_to(layers_dir)
+
+
+def move_into_place(extracted: Path, target: Path) -> None:
+    """Let ``extracted`` be ``target``; what is there already ends up beside ``extracted``."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            target.rename(extracted.with_name(extracted.name + ".old"))
+        extracted.rename(target)
+    except OSError as error:
+        raise LifecycleError(f"can't be written: {error.strerror}", where=target) from error
+
+
+def remove_layer(path: Path) -> None:
+    """Remove the directory of a layer and the files that belong to it."""
+    files = [path.with_name(path.name + suffix) for suffix in (".toml", ".sha")]
+    with contextlib.suppress(OSError):
+        files += [each for each in path.parent.iterdir() if each.name.startswith(f"{path.name}.sbom.")]
+    try:
+        for file in files:
+            file.unlink(missing_ok=True)
+        if path.is_symlink():
+            path.unlink()
+        elif path.exists():
+            shutil.rmtree(path)
+    except OSError as error:
+        raise LifecycleError(f"can't be removed: {error.strerror}", where=path) from error
