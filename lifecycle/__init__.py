@@ -1,3 +1,3 @@
 """The lifecycle of Cloud Native Buildpacks: app source in, OCI image out."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -1,6 +1,7 @@
 """Directories that several processes replace: one lock, unique staging, an exchange in one step.
 
-A killed process leaves nothing that the next one does not clear up, and never a moment without a whole directory.
+A killed process leaves nothing that the next one does not clear up, and never a moment without a whole
+directory.
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ def locked(path: Path) -> Iterator[None]:
 
 
 class Staging:
-    """A new directory beside the one that it will replace, marked as in use by a lock that dies with the process."""
+    """A new directory beside the one that it will replace, in use as long as a process holds its lock."""
 
     def __init__(self, parent: Path) -> None:
-        """Create it; the caller holds the lock of ``parent``, so that nobody takes it for an abandoned one."""
+        """Create it; the caller holds the lock of ``parent``, lest it looks abandoned before it is locked."""
         self.path = Path(tempfile.mkdtemp(prefix=_STAGING, dir=parent))
         self._descriptor: int | None = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.path.chmod(0o755)
 
     def remove(self) -> None:
-        """Remove what lies there now, which after an exchange is the old directory; harmless when repeated."""
+        """Remove what lies there now: after an exchange, the old directory.  Harmless when repeated."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -58,7 +59,7 @@ class Staging:
 
 
 def remove_abandoned(parent: Path) -> None:
-    """Remove the staging directories of processes that were killed; the caller holds the lock of ``parent``."""
+    """Remove the staging directories of killed processes; the caller holds the lock of ``parent``."""
     for path in parent.glob(f"{_STAGING}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -70,7 +71,7 @@ def remove_abandoned(parent: Path) -> None:
 
 
 def replace_directory(current: Path, new: Path) -> None:
-    """Put the directory ``new`` in the place of ``current``; where the system can, the old one ends up as ``new``.
+    """Put ``new`` in the place of ``current``; where the system can, the old directory ends up as ``new``.
 
     The caller holds the lock of the directory around them.
     """

@@ -2,10 +2,10 @@
 
 ::
 
-    <cache>/committed/io.buildpacks.lifecycle.cache.metadata   what the cache says of itself, JSON
-    <cache>/committed/sha256:<diffID>.tar                      uncompressed layers
-    <cache>/committed-backup/                                  the old content, where two renames replace it
-    <cache>/staging-<random>/                                  the next content, one directory for each transaction
+    committed/io.buildpacks.lifecycle.cache.metadata   what the cache says of itself, JSON
+    committed/sha256:<diffID>.tar                      uncompressed layers
+    committed-backup/                                  the old content, where two renames replace it
+    staging-<random>/                                  the next content, a directory for each transaction
 
 The content is replaced by exchanging two directories in one step, so there is always a whole one.
 Reference: cache/volume_cache.go.
@@ -147,7 +147,7 @@ class VolumeTransaction:
 
     @contextlib.contextmanager
     def _staged(self, diff_id: DiffId) -> Iterator[Path | None]:
-        """Give the temporary name of a layer, which becomes the real one at the end; ``None`` if it is there."""
+        """Give the temporary name of a layer, which becomes final at the end; ``None`` if it is there."""
         self._require_open()
         target = self._staging.path / _file_name(diff_id)
         if target.exists():

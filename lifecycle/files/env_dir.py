@@ -6,6 +6,7 @@ Spec: buildpack.md "Provided by the Buildpacks", platform.md "User-Provided Vari
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
@@ -20,33 +21,48 @@ _MAX_VALUE = 16 * 1024 * 1024
 def read_env_dir(directory: Path) -> dict[str, str]:
     """Return the files of a directory by name, contents unmodified; a missing directory is empty.
 
-    Directories are passed over, links to files are read.  Raises ``InvalidFileError`` for what can't be read.
+    Directories are passed over, links to files are read.  Raises ``InvalidFileError`` for what can't be read or
+    can't be a variable.
     """
     try:
-        entries = sorted(os.scandir(directory), key=lambda entry: os.fsencode(entry.name))
-    except (FileNotFoundError, NotADirectoryError):
+        with os.scandir(directory) as entries:
+            names = sorted((entry.name for entry in entries if not entry.is_dir()), key=os.fsencode)
+    except FileNotFoundError:
         return {}
     except OSError as error:
-        raise InvalidFileError(f"can't be read: {error.strerror}", where=directory) from error
-    return {entry.name: _value(directory / entry.name) for entry in entries if not entry.is_dir()}
+        raise InvalidFileError(
+            f"can't be read: {error.strerror}", where=error.filename or directory
+        ) from error
+    return {name: _value(directory / name) for name in names}
 
 
 def read_layer_environment(layer_dir: Path) -> LayerEnvironment:
-    """Return what a build layer contributes to the environment of later buildpacks."""
+    """Return what a build layer contributes to the environment of later buildpacks.
+
+    Spec: buildpack.md "Layer Paths", "Provided by the Buildpacks".
+    """
+    try:
+        present = {name: str(layer_dir / name) for name in SEARCH_PATHS if (layer_dir / name).is_dir()}
+    except OSError as error:
+        raise InvalidFileError(f"can't be read: {error.strerror}", where=error.filename) from error
     return LayerEnvironment(
-        search_paths={name: str(layer_dir / name) for name in SEARCH_PATHS if (layer_dir / name).is_dir()},
-        files=(read_env_dir(layer_dir / "env"), read_env_dir(layer_dir / "env.build")),
+        search_paths=present, files=(read_env_dir(layer_dir / "env"), read_env_dir(layer_dir / "env.build"))
     )
 
 
 def _value(path: Path) -> str:
+    if "=" in path.name:
+        raise InvalidFileError("the name of a variable can't hold '='", where=path, remedy="rename the file")
     try:
-        with path.open("rb") as file:
+        # Opened without waiting, for the other end of a named pipe may never come.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  # a descriptor
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise InvalidFileError("is neither a file nor a directory", where=path)
             data = file.read(_MAX_VALUE + 1)
     except OSError as error:
         raise InvalidFileError(f"can't be read: {error.strerror}", where=path) from error
     if len(data) > _MAX_VALUE:
-        raise InvalidFileError(f"is longer than {_MAX_VALUE} bytes", where=path)
+        raise InvalidFileError(f"is longer than {_MAX_VALUE // 2**20} MiB", where=path)
     if b"\x00" in data:
         raise InvalidFileError("holds a NUL byte, which no variable can hold", where=path)
     return os.fsdecode(data)

@@ -1,4 +1,4 @@
-"""An image store in one file: an OCI layout as a tar archive, as ``docker load`` and ``skopeo oci-archive:`` read it."""
+"""An image store in one file: an OCI layout as a tar archive, which other programs call ``oci-archive``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import ImageError, ImageNotFoundError
+from lifecycle.errors import CorruptImageError, ImageError, ImageNotFoundError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.images.image_platform import ImagePlatform, host_platform
 from lifecycle.images.layout import DirectoryStore, check_writable, find_in
-from lifecycle.images.layout_files import ArchiveFiles, DirectoryFiles
+from lifecycle.images.layout_files import INDEX, ArchiveFiles, DirectoryFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,11 +31,17 @@ class ArchiveStore:
         self._platform = platform or host_platform()
 
     def find(self, name: str) -> LayoutImage | None:
-        """Return the image of that tag, or by ``<path>@<digest>``; the empty name is that of the only image."""
+        """Return the image of a tag or of ``<path>@<digest>``; the empty name means the only image."""
         try:
             files = ArchiveFiles(self._path)
         except ImageNotFoundError:
             return None
+        if files.size(INDEX) is None:
+            raise CorruptImageError(
+                "is not an OCI archive: it has no index.json",
+                where=self._path,
+                remedy="make it with 'skopeo copy … oci-archive:…' or with this program",
+            )
         return find_in(files, name, self._platform)
 
     def readable(self, name: str) -> bool:

@@ -1,7 +1,7 @@
 """Images on disk as OCI layouts.
 
-``LayoutStore`` keeps one image per directory, found by its reference; ``DirectoryStore`` is a single layout at a path
-that the user chose.  Spec: platform.md "Map an image reference to a path in the layout directory".
+``LayoutStore`` keeps one image per directory, found by its reference; ``DirectoryStore`` is a single layout
+at a path that the user chose.  Spec: platform.md "Map an image reference to a path in the layout directory".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import CorruptImageError, ImageError, LifecycleError
+from lifecycle.errors import ImageError, LifecycleError
 from lifecycle.images.image_platform import ImagePlatform, host_platform
 from lifecycle.images.layout_files import DirectoryFiles, blob_name
 from lifecycle.images.layout_image import (
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LayoutLocation:
-    """Where the layout of an image is: its directory, the manifest wanted there, and the tag it stands for."""
+    """Where an image is: the directory of its layout, the manifest wanted there, and its tag."""
 
     path: Path
     digest: str = ""
@@ -50,7 +50,7 @@ class LayoutLocation:
 
 
 def locate(name: str, layout_dir: Path) -> LayoutLocation:
-    """Map a reference to its place below ``layout_dir``; a path stays what it is, and may end in ``@<digest>``.
+    """Map a reference to its place below ``layout_dir``; a path stays one, and may end in ``@<digest>``.
 
     Reference: references that start with the layout directory are paths.
     """
@@ -67,7 +67,8 @@ def locate(name: str, layout_dir: Path) -> LayoutLocation:
 class LayoutStore:
     """Images below a layout directory, each in a layout of its own.
 
-    Written as the reference does it: index.json always has one manifest, which carries its tag as an annotation.
+    Written as the reference does it: index.json always has one manifest, which carries its tag as an
+    annotation.
     """
 
     def __init__(self, layout_dir: Path, *, platform: ImagePlatform | None = None) -> None:
@@ -124,7 +125,7 @@ class DirectoryStore:
         self._platform = platform or host_platform()
 
     def find(self, name: str) -> LayoutImage | None:
-        """Return the image of that tag, or by ``<path>@<digest>``; the empty name is that of the only image."""
+        """Return the image of a tag or of ``<path>@<digest>``; the empty name means the only image."""
         return find_in(DirectoryFiles(self._path), name, self._platform)
 
     def readable(self, name: str) -> bool:
@@ -142,9 +143,7 @@ class DirectoryStore:
             started = time.time()
             manifest = write_blobs(self._path, image)
             kept = [
-                each
-                for each in read_layout_index(files) or ()
-                if each.annotations.get(REF_NAME) not in names
+                each for each in read_layout_index(files) or () if each.annotations.get(REF_NAME) not in names
             ]
             descriptors = [*kept, *(manifest_descriptor(manifest, ref_name=name) for name in names)]
             write_index(self._path, descriptors)
@@ -163,7 +162,9 @@ def find_in(files: LayoutFiles, name: str, platform: ImagePlatform) -> LayoutIma
         found = with_digest(files, descriptors, digest)
         return None if found is None else open_image(files, found, name=name)
     named = with_name(descriptors, name) if name else descriptors
-    return open_image(files, for_platform(files, named, platform), name=name or files.where) if named else None
+    return (
+        open_image(files, for_platform(files, named, platform), name=name or files.where) if named else None
+    )
 
 
 def written_image(

@@ -1,7 +1,7 @@
 """Images in an OCI layout, wherever its files are.
 
-Spec: OCI image-spec image-layout.md, image-index.md.  Reference: layouts without the blobs of base layers (sparse
-ones) are read as long as nobody asks for those blobs.
+Spec: OCI image-spec image-layout.md, image-index.md.  Reference: layouts without the blobs of base layers
+(sparse ones) are read as long as nobody asks for those blobs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lifecycle.errors import CorruptImageError, VerificationError
 from lifecycle.images.layout_files import INDEX, LayoutFiles, blob_name
 from lifecycle.layers.blob import decompressed
 from lifecycle.oci.config import ImageConfig, read_config
-from lifecycle.oci.digest import Digest, DiffId, verified
+from lifecycle.oci.digest import DiffId, Digest, verified
 from lifecycle.oci.manifest import (
     INDEX_TYPES,
     REF_NAME,
@@ -49,7 +49,7 @@ class LayoutImage:
         if diff_id not in self.config.diff_ids:
             raise CorruptImageError(f"has no layer {diff_id}", where=self.name)
         descriptor = self.manifest.layers[self.config.diff_ids.index(diff_id)]
-        tar = decompressed(self.blob(descriptor))
+        tar = decompressed(self.blob(descriptor), where=f"{self.name} {descriptor.digest}")
         return verified(tar, digest=diff_id, size=None, where=f"{self.name} {diff_id}")
 
     def has_blob(self, descriptor: Descriptor) -> bool:
@@ -78,7 +78,7 @@ def open_image(files: LayoutFiles, descriptor: Descriptor, *, name: str) -> Layo
     config = read_config(_document(files, manifest.config), where=f"{files.where} {manifest.config.digest}")
     if len(config.diff_ids) != len(manifest.layers):
         raise CorruptImageError(
-            f"has {len(manifest.layers)} layers in its manifest and {len(config.diff_ids)} in its configuration",
+            f"has {len(manifest.layers)} layers, but its configuration lists {len(config.diff_ids)}",
             where=name,
         )
     return LayoutImage(name, f"{files.where}@{descriptor.digest}", config, manifest, files)
@@ -106,7 +106,9 @@ def for_platform(
     Reference: a single manifest is taken whatever its platform; it can't choose among several in a layout.
     """
     distinct = {descriptor.digest: descriptor for descriptor in descriptors}
-    fitting = [each for each in distinct.values() if each.platform is not None and platform.fits(each.platform)]
+    fitting = [
+        each for each in distinct.values() if each.platform is not None and platform.fits(each.platform)
+    ]
     if len(distinct) == 1:
         (chosen,) = distinct.values()
     elif fitting:
@@ -138,7 +140,9 @@ def nested(files: LayoutFiles, descriptor: Descriptor) -> tuple[Descriptor, ...]
 
 def _document(files: LayoutFiles, descriptor: Descriptor) -> bytes:
     if descriptor.size > MAX_DOCUMENT:
-        raise CorruptImageError(f"is larger than {MAX_DOCUMENT} bytes", where=f"{files.where} {descriptor.digest}")
+        raise CorruptImageError(
+            f"is larger than {MAX_DOCUMENT} bytes", where=f"{files.where} {descriptor.digest}"
+        )
     try:
         return b"".join(_blob(files, descriptor))
     except VerificationError as error:

@@ -1,7 +1,7 @@
 """Puts an image into the directory of an OCI layout: blobs first, then index.json by rename.
 
-A killed writer leaves the old image.  New layers have the media types of the base's kind, without a base those of
-OCI.  Spec: OCI image-spec image-layout.md.  Reference: the bytes of oci-layout and index.json.
+A killed writer leaves the old image.  New layers have the media types of the base's kind, without a base
+those of OCI.  Spec: OCI image-spec image-layout.md.  Reference: the bytes of oci-layout and index.json.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from lifecycle.errors import CorruptImageError, ImageError, VerificationError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.images.layout_files import INDEX, DirectoryFiles, blob_name
 from lifecycle.images.store import BlobSource, Image, NewImage, ReusedLayer
-from lifecycle.oci.digest import Digest, DiffId, digest_of, verified
+from lifecycle.oci.digest import DiffId, Digest, digest_of, verified
 from lifecycle.oci.gojson import Struct
 from lifecycle.oci.manifest import (
     DOCKER_LAYER_GZIP,
@@ -170,10 +170,6 @@ def _link(source: Path, target: Path) -> bool:
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(source, temporary, follow_symlinks=False)
         try:
-            # Temporary files are private to their owner, images are not.
-            temporary.chmod(0o644)
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
             temporary.replace(target)
         finally:
             with contextlib.suppress(FileNotFoundError):
@@ -181,5 +177,3 @@ def _link(source: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
-
-

@@ -20,7 +20,7 @@ SCRATCH = "scratch"
 
 @dataclass(frozen=True, slots=True)
 class ScratchImage:
-    """An image without layers, of OCI types.  Having no top layer, the label of an app image says ``""`` there."""
+    """An image without layers, of OCI types; it has no top layer, so labels say ``""`` there."""
 
     config: ImageConfig
     manifest: Manifest
@@ -36,4 +36,6 @@ def scratch_image(*, os: str = "linux", architecture: str, variant: str = "") ->
     """Return the empty image for a platform."""
     config = ImageConfig(architecture=architecture, os=os, variant=variant, diff_ids=())
     data = config.dumps()
-    return ScratchImage(config, Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, len(data), digest_of(data)), ()))
+    return ScratchImage(
+        config, Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, len(data), digest_of(data)), ())
+    )

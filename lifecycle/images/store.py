@@ -24,7 +24,7 @@ class Image(Protocol):
 
     @property
     def reference(self) -> str:
-        """What analyzed.toml and labels record: a digest reference, an image id or a layout path with digest."""
+        """What analyzed.toml and labels record: a digest reference, an image id or a layout path."""
         ...
 
     @property
@@ -40,21 +40,22 @@ class Image(Protocol):
     def layer(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the uncompressed tar of a layer, verified while it is read.
 
-        Raises ``CorruptImageError`` when the blob is missing and ``VerificationError`` at the end of wrong bytes.
+        Raises ``CorruptImageError`` when the blob is missing and ``VerificationError`` at the end of wrong
+        bytes.
         """
         ...
 
 
 @runtime_checkable
 class BlobSource(Protocol):
-    """What an image also offers if its blobs can be had as they are stored, so that copies keep their digests."""
+    """What an image offers if its blobs can be had as they are stored, so that copies keep their digests."""
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Say whether the blob is there; sparse layouts lack those of base layers."""
         ...
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        """Yield the bytes of a blob, verified while they are read; ``CorruptImageError`` when it is missing."""
+        """Yield the bytes of a blob, verified while read; raise ``CorruptImageError`` when it is missing."""
         ...
 
 
@@ -68,7 +69,7 @@ class ReusedLayer:
 
 @dataclass(frozen=True, slots=True)
 class NewImage:
-    """An image to write: the layers of ``base``, then ``layers``; ``config`` already lists all their diffIDs."""
+    """An image to write: the layers of ``base``, then ``layers``; ``config`` lists all their diffIDs."""
 
     base: Image | None
     layers: tuple[LayerBlob | ReusedLayer, ...]
@@ -79,8 +80,8 @@ class NewImage:
 class WrittenImage:
     """What became of an image: the names written, and why others were not.
 
-    ``reference`` as ``Image.reference``; ``image_id`` is the digest of the config; ``digest`` that of the manifest,
-    ``""`` where the store reports none (layout, daemon); ``manifest_size`` in bytes.
+    ``reference`` as ``Image.reference``; ``image_id`` is the digest of the config; ``digest`` that of the
+    manifest, ``""`` where the store reports none (layout, daemon); ``manifest_size`` in bytes.
     """
 
     names: tuple[str, ...]
@@ -95,7 +96,7 @@ class ImageStore(Protocol):
     """A place that keeps images."""
 
     def find(self, name: str) -> Image | None:
-        """Return the image, or ``None`` if there is none; raise ``CorruptImageError`` if it can't be understood."""
+        """Return the image or ``None``; raise ``CorruptImageError`` if it can't be understood."""
         ...
 
     def readable(self, name: str) -> bool:

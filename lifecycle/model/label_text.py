@@ -1,7 +1,7 @@
 """The texts of the two labels that the next build reads, as models.
 
-Spec: platform.md "io.buildpacks.lifecycle.metadata (JSON)".  Reference: as Go's decoder does it, a ``null`` is as
-good as a missing key, and numbers become floats.
+Spec: platform.md "io.buildpacks.lifecycle.metadata (JSON)".  Reference: as Go's decoder does it, a ``null``
+is as good as a missing key, and numbers become floats.
 """
 
 from __future__ import annotations

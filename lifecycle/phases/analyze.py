@@ -6,10 +6,16 @@ Spec: platform.md "Analyzer", buildpack.md "Analysis".
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import CorruptImageError, ImageError, ImageNotFoundError, UnsafeArchiveError, VerificationError
+from lifecycle.errors import (
+    CorruptImageError,
+    ImageError,
+    ImageNotFoundError,
+    UnsafeArchiveError,
+    VerificationError,
+)
 from lifecycle.model.analyzed import Analyzed, ImageIdentifier, RunImageChoice
 from lifecycle.model.api import PlatformApi, PlatformFeature
 from lifecycle.model.label_text import read_lifecycle_metadata
@@ -32,9 +38,10 @@ _LOG = logging.getLogger(__name__)
 class AnalyzeInputs:
     """What an analysis needs to know.  Spec: platform.md "Analyzer" (inputs).
 
-    ``image`` and ``tags`` are the names to write; ``previous_image`` is ``image`` unless given.  ``run_image`` is the
-    one that the platform names, else ``run`` or ``stack`` offer one.  ``image_layers_dir`` is the place of the layers
-    directory in images where that differs from ``layers_dir``.
+    ``image`` and ``tags`` are the names to write; ``previous_image`` is ``image`` unless
+    given.  ``run_image`` is the one that the platform names, else ``run`` or ``stack`` offer
+    one.  ``image_layers_dir`` is the place of the layers directory in images where that differs from
+    ``layers_dir``.
     """
 
     api: PlatformApi
@@ -43,17 +50,15 @@ class AnalyzeInputs:
     tags: tuple[str, ...] = ()
     previous_image: str = ""
     run_image: str = ""
-    run: Run = Run()
-    stack: Stack = Stack()
+    run: Run = field(default_factory=Run)
+    stack: Stack = field(default_factory=Stack)
     cache_image: str = ""
     skip_layers: bool = False
     image_layers_dir: PurePosixPath | None = None
 
 
-def analyze(
-    inputs: AnalyzeInputs, *, images: ImageStore, cache_images: ImageStore | None = None
-) -> Analyzed:
-    """Return what analyzed.toml will say, and restore the SBOM files of the previous image to ``<layers>/sbom``.
+def analyze(inputs: AnalyzeInputs, *, images: ImageStore, cache_images: ImageStore | None = None) -> Analyzed:
+    """Return what analyzed.toml will say, and restore the previous image's SBOM files to ``<layers>/sbom``.
 
     ``cache_images`` keeps the cache image, where that is another store than that of the app image.  Raises
     ``ImageError`` when a name can't be written or there is no run image.
@@ -90,7 +95,9 @@ def _offered(inputs: AnalyzeInputs, images: ImageStore) -> str:
     names = by_preference(offered, app_image=inputs.image)
     readable = next((name for name in names if images.readable(name)), None)
     if readable is None:
-        raise ImageError("failed to find accessible run image", remedy=f"make one of {', '.join(names)} readable")
+        raise ImageError(
+            "failed to find accessible run image", remedy=f"make one of {', '.join(names)} readable"
+        )
     return readable
 
 
@@ -116,12 +123,14 @@ def _previous_image(inputs: AnalyzeInputs, images: ImageStore) -> tuple[Image, L
 
 
 def _metadata(image: Image) -> LifecycleMetadata | None:
-    """Return what an image says of the build that made it; empty if no lifecycle did, ``None`` if unintelligible."""
+    """Return what an image says of its build: empty if no lifecycle made it, ``None`` if unintelligible."""
     text = image.config.labels.get(LIFECYCLE_LABEL, "")
     try:
         return read_lifecycle_metadata(text) if text else LifecycleMetadata()
     except ValueError as error:
-        _LOG.warning("Ignoring image \"%s\" because its label '%s' can't be understood", image.name, LIFECYCLE_LABEL)
+        _LOG.warning(
+            "Ignoring image \"%s\" because its label '%s' can't be understood", image.name, LIFECYCLE_LABEL
+        )
         _LOG.debug("%s: %s", image.name, error)
         return None
 
@@ -129,9 +138,15 @@ def _metadata(image: Image) -> LifecycleMetadata | None:
 def _restore_sbom(inputs: AnalyzeInputs, image: Image, metadata: LifecycleMetadata) -> None:
     """Restore the SBOM files of the launch layers, for the restorer to hand out.
 
-    A layer that can't be read makes the whole image corrupt: reusing launch layers without their SBOM would lose it.
+    A layer that can't be read makes the whole image corrupt: reusing launch layers without their SBOM would
+    lose it.
     """
-    if PlatformFeature.SBOM not in inputs.api or inputs.skip_layers or not metadata.sbom or not metadata.sbom.sha:
+    if (
+        PlatformFeature.SBOM not in inputs.api
+        or inputs.skip_layers
+        or not metadata.sbom
+        or not metadata.sbom.sha
+    ):
         return
     _LOG.info("Restoring data for SBOM from previous image")
     restore_launch_sboms(

@@ -16,19 +16,18 @@ from lifecycle.files.built_layers import has_directory, read_built_layers
 from lifecycle.layers.source import diff_id, directory_layer
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.lifecycle_metadata import BuildpackLayers, CacheMetadata, LayerSha
-from lifecycle.oci.digest import DiffId
 from lifecycle.phases.export_layers import recorded_as
 from lifecycle.rules import cache_plan
 from lifecycle.rules.export_plan import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.cache.store import Cache, CacheTransaction
     from lifecycle.layers.source import LayerSource
     from lifecycle.model.group import GroupElement
-    from lifecycle.model.lifecycle_metadata import LifecycleMetadata
+    from lifecycle.oci.digest import DiffId
     from lifecycle.phases.export_inputs import ExportInputs
     from lifecycle.rules.export_plan import Candidate, LayerVerdict
 
@@ -47,17 +46,18 @@ def export_cache(
     inputs: ExportInputs,
     *,
     cache: Cache,
-    exported: LifecycleMetadata | None = None,
+    exported: Sequence[LayerVerdict] = (),
     observe: Callable[[LayerVerdict], None] = lambda _: None,
 ) -> CacheExported | None:
     """Replace the content of ``cache``; return ``None``, after a warning, where that fails.
 
-    ``exported`` is what an export of the same layers found: diffIDs from it need not be computed again.
+    ``exported`` is what the export of the same layers found: those need not be hashed again.
     """
     transaction = None
     try:
         transaction = cache.begin()
-        work = _CacheExport(inputs, cache.metadata(), transaction, exported, observe, [])
+        known = {verdict.id: verdict for verdict in exported}
+        work = _CacheExport(inputs, cache.metadata(), transaction, observe, known, [])
         buildpacks = tuple(work.add_buildpack(buildpack) for buildpack in inputs.group.group)
         metadata = CacheMetadata(sbom=work.add_sbom(), buildpacks=buildpacks or None)
         transaction.commit(metadata)
@@ -75,8 +75,8 @@ class _CacheExport:
     inputs: ExportInputs
     previous: CacheMetadata
     transaction: CacheTransaction
-    exported: LifecycleMetadata | None
     observe: Callable[[LayerVerdict], None]
+    exported: Mapping[str, LayerVerdict]
     verdicts: list[LayerVerdict]
 
     def add_buildpack(self, buildpack: GroupElement) -> BuildpackLayers:
@@ -89,9 +89,8 @@ class _CacheExport:
             if not layer.has_contents:
                 _LOG.warning("Failed to cache layer '%s' because it has no contents", candidate.id)
                 continue
-            known = self._known(buildpack, layer.name) if layer.metadata.types.launch else None
             try:
-                found = self._add(candidate, self._directory(layer.path), known)
+                found = self._add(candidate, self._directory(layer.path))
             except LifecycleError as error:
                 _LOG.warning("Failed to cache layer '%s': %s", candidate.id, error)
                 continue
@@ -104,10 +103,11 @@ class _CacheExport:
         if PlatformFeature.SBOM not in self.inputs.api or not has_directory(path):
             return LayerSha()
         _LOG.debug("Found SBOM of type cache for at %s", path)
-        return LayerSha(sha=self._add(cache_plan.sbom_layer(self.previous), self._directory(path), None))
+        return LayerSha(sha=self._add(cache_plan.sbom_layer(self.previous), self._directory(path)))
 
-    def _add(self, candidate: Candidate, source: LayerSource, known: DiffId | None) -> DiffId:
-        found, size = (known, 0) if known is not None else diff_id(source)
+    def _add(self, candidate: Candidate, source: LayerSource) -> DiffId:
+        known = self.exported.get(candidate.id)
+        found, size = (known.diff_id, known.size) if known and known.diff_id else diff_id(source)
         verdict = replace(cache_plan.judge(candidate, found), size=size)
         if verdict.action is Action.REUSE:
             _LOG.info("Reusing cache layer '%s'", candidate.id)
@@ -125,11 +125,6 @@ class _CacheExport:
         self.verdicts.append(verdict)
         self.observe(verdict)
         return found
-
-    def _known(self, buildpack: GroupElement, name: str) -> DiffId | None:
-        layers = None if self.exported is None else self.exported.of(buildpack.id)
-        layer = None if layers is None else layers.layers.get(name)
-        return DiffId(layer.sha) if layer is not None and layer.sha else None
 
     def _directory(self, path: Path) -> LayerSource:
         inputs = self.inputs

@@ -62,9 +62,9 @@ def export(
 ) -> Exported:
     """Write the app image under all its names.
 
-    ``base`` is the run image, ``extended`` what extensions made of it, ``previous`` the image whose layers may be
-    reused; ``work_dir`` keeps new layers until the caller removes it.  ``observe`` hears of each layer once it is
-    dealt with.  Raises ``ExportError``.
+    ``base`` is the run image, ``extended`` what extensions made of it, ``previous`` the image whose layers
+    may be reused; ``work_dir`` keeps new layers until the caller removes it.  ``observe`` hears of each layer
+    once it is dealt with.  Raises ``ExportError``.
     """
     build = inputs.build_metadata
     top_layer = image_config.top_layer(base.config, where=base.name)
@@ -186,12 +186,12 @@ def _image(
 
 
 def _created(inputs: ExportInputs) -> str:
-    """Return the time of the image; one from SOURCE_DATE_EPOCH is told in the machine's zone, as the reference does."""
+    """Return the time of the image.  Reference: SOURCE_DATE_EPOCH is told in the machine's zone."""
     instant = image_config.creation_time(inputs.api, inputs.source_date_epoch)
     if instant is None:
         _LOG.warning("Ignoring invalid SOURCE_DATE_EPOCH")
         instant = image_config.CREATION_TIME
-    return rfc3339(instant if instant == image_config.CREATION_TIME else instant.astimezone())
+    return rfc3339(instant if instant is image_config.CREATION_TIME else instant.astimezone())
 
 
 def _extended_run(inputs: ExportInputs, extended: Image | None) -> Mapping[str, Any] | None:

@@ -93,7 +93,8 @@ def generate(inputs: GenerateInputs, *, run: Runner, output: Callable[[bytes], N
     What an extension provides is met: the plan that is returned, and the next extension, don't have it.
     Raises ``ExtensionGenerateError`` for an executable that fails, ``GenerateError`` for unusable output.
     """
-    environments = _Environments(inputs)
+    with _translated("environment of extensions"):
+        environments = _Environments(inputs)
     plan = inputs.plan
     found: list[tuple[GeneratedDockerfile, Checked]] = []
     for element in inputs.group.group_extensions:
@@ -139,7 +140,7 @@ def _output_dir(inputs: GenerateInputs, extension: Extension) -> Iterator[Path]:
     else:
         for kind in Kind:
             _remove(inputs.generated_dir / kind / name)
-        with tempfile.TemporaryDirectory(prefix="cnb-extensions-generated.") as temporary:
+        with tempfile.TemporaryDirectory(prefix="generated.", ignore_cleanup_errors=True) as temporary:
             yield Path(temporary)
 
 
@@ -176,6 +177,7 @@ class _Environments:
             output_dir=output_dir,
             target=self._inputs.target,
             exec_env="",
+            is_extension=True,
         )
         return {**environment, **variables}
 
@@ -199,7 +201,7 @@ def _run_extension(
             shutil.copytree(prepared, output_dir, symlinks=True, dirs_exist_ok=True)
         return
     _log.debug("Running generate for extension %s", extension)
-    with tempfile.TemporaryDirectory(prefix="plan.") as directory:
+    with tempfile.TemporaryDirectory(prefix="plan.", ignore_cleanup_errors=True) as directory:
         plan_path = Path(directory, "plan.toml")
         requires = entries_for(plan, extension.descriptor.extension.id, extension=True)
         save(plan_path, BuildpackPlan(entries=requires).struct())

@@ -6,16 +6,16 @@ They are extracted beside it and moved into place once all bytes proved right.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import LifecycleError
+from lifecycle.layers.extract import extract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @contextlib.contextmanager
@@ -37,6 +37,14 @@ def in_image(path: Path, *, layers_dir: Path, image_layers_dir: PurePosixPath | 
     return (image_layers_dir or PurePosixPath(layers_dir)) / path.relative_to(layers_dir)
 
 
+def extract_directory(tar: Iterable[bytes], *, root: PurePosixPath, target: Path) -> None:
+    """Unpack the directory ``root`` of a layer as ``target``, which must not exist yet."""
+    try:
+        extract(tar, root=root, target=target)
+    except OSError as error:
+        raise LifecycleError(f"can't be written: {error.strerror}", where=error.filename or target) from error
+
+
 def move_into_place(extracted: Path, target: Path) -> None:
     """Let ``extracted`` be ``target``; what is there already ends up beside ``extracted``."""
     try:
@@ -52,7 +60,8 @@ def remove_layer(path: Path) -> None:
     """Remove the directory of a layer and the files that belong to it."""
     files = [path.with_name(path.name + suffix) for suffix in (".toml", ".sha")]
     with contextlib.suppress(OSError):
-        files += [each for each in path.parent.iterdir() if each.name.startswith(f"{path.name}.sbom.")]
+        prefix = f"{path.name}.sbom."
+        files += [each for each in path.parent.glob("*.json") if each.name.startswith(prefix)]
     try:
         for file in files:
             file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""SBOM files of layers from the last build: from the app image for launch layers, from the cache for cached ones.
+"""SBOM files of layers from the last build: the app image has those of launch layers, the cache the others.
 
 Spec: platform.md "Restorer" (outputs), "Analyzer" (<skip-layers>).  Below ``<layers>/sbom`` stand
 ``launch/<buildpack>/<layer>/sbom.<ext>`` and ``cache/<buildpack>/<layer>/sbom.<ext>``.
@@ -42,7 +42,7 @@ class LayerSboms:
     cache_dir: Path
 
     def hand_out(self, layer: Path, *, buildpack_id: str, origin: Origin) -> None:
-        """Copy the files of a layer to ``<layer>.sbom.<ext>``, from who remembers the layer, or else from the cache."""
+        """Copy the files of a layer to ``<layer>.sbom.<ext>``, from its origin or else from the cache."""
         places = (self.launch_dir, self.cache_dir) if origin is Origin.APP_IMAGE else (self.cache_dir,)
         for place in places:
             files = _sbom_files(place / directory_name(buildpack_id) / layer.name)
@@ -54,11 +54,7 @@ class LayerSboms:
 
 def _sbom_files(directory: Path) -> Sequence[Path]:
     try:
-        return [
-            path
-            for path in sorted(directory.glob("sbom.*json"))
-            if stat.S_ISREG(path.lstat().st_mode)
-        ]
+        return [path for path in sorted(directory.glob("sbom.*json")) if stat.S_ISREG(path.lstat().st_mode)]
     except OSError:
         return []
 

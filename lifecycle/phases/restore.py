@@ -1,8 +1,8 @@
-"""Restoration: layers of the last build, from the app image's metadata and the cache, back into the layers directory.
+"""Restoration: layers of the last build come back, as the app image and the cache remember them.
 
 Spec: platform.md "Restorer" (outputs, "Layer Restoration"), buildpack.md "Layer Types".
-Nothing is visible before all of its bytes proved right.  A layer whose contents can't be had does not come back at
-all, where the reference leaves its metadata, which would mislead its buildpack.
+Nothing is visible before all of its bytes proved right.  A layer whose contents can't be had does not come
+back at all, where the reference leaves its metadata, which would mislead its buildpack.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,6 @@ from lifecycle.errors import (
     CacheError,
     ImageError,
     InvalidFileError,
-    LifecycleError,
     UnsafeArchiveError,
     VerificationError,
 )
@@ -59,14 +58,14 @@ _UNUSABLE = (CacheError, ImageError, InvalidFileError, UnsafeArchiveError, Verif
 class RestoreInputs:
     """What a restoration needs to know.  Spec: platform.md "Restorer" (inputs).
 
-    ``metadata`` is that of the previous image, from analyzed.toml.  ``image_layers_dir`` is the place of the layers
-    directory in images and caches where that differs from ``layers_dir``.
+    ``metadata`` is that of the previous image, from analyzed.toml.  ``image_layers_dir`` is the place of the
+    layers directory in images and caches where that differs from ``layers_dir``.
     """
 
     api: PlatformApi
     layers_dir: Path
     buildpacks: tuple[GroupElement, ...]
-    metadata: LifecycleMetadata = LifecycleMetadata()
+    metadata: LifecycleMetadata = field(default_factory=LifecycleMetadata)
     skip_layers: bool = False
     image_layers_dir: PurePosixPath | None = None
 
@@ -88,7 +87,7 @@ class RestoredLayer:
 
 @dataclass(frozen=True, slots=True)
 class RestoredLayers:
-    """The account of a restoration: every layer that app image or cache remember, by the group's order and by name."""
+    """The account: every layer that app image or cache remember, by the group's order and by name."""
 
     layers: tuple[RestoredLayer, ...]
 
@@ -96,8 +95,8 @@ class RestoredLayers:
 def restore(inputs: RestoreInputs, *, cache: Cache | None) -> RestoredLayers:
     """Restore the layers and the stores of the group's buildpacks.
 
-    Raises ``BuildpackApiError`` for an unsupported Buildpack API and ``LifecycleError`` when the layers directory
-    can't be written; whatever is wrong with the cache is a warning.
+    Raises ``BuildpackApiError`` for an unsupported Buildpack API and ``LifecycleError`` when the layers
+    directory can't be written; whatever is wrong with the cache is a warning.
     """
     for buildpack in inputs.buildpacks:
         BuildpackApi.parse(buildpack.api, module=f"Buildpack '{buildpack}'")
@@ -109,7 +108,9 @@ def restore(inputs: RestoreInputs, *, cache: Cache | None) -> RestoredLayers:
     with staging_in(inputs.layers_dir) as staging:
         sboms = LayerSboms(inputs.layers_dir / "sbom" / "launch", staging / "sbom")
         cached = _restore_cached_sboms(inputs, cache, cached, sboms)
-        layers = [layer for each in inputs.buildpacks for layer in _decide(inputs, each, cached, staging, sboms)]
+        layers = [
+            layer for each in inputs.buildpacks for layer in _decide(inputs, each, cached, staging, sboms)
+        ]
         for layer in layers:
             layer.announce()
         with ThreadPoolExecutor(max_workers=min(_MAX_WORKERS, (os.cpu_count() or 1) + 1)) as workers:
@@ -135,7 +136,8 @@ def _restore_cached_sboms(
 ) -> CacheMetadata:
     """Fetch the SBOM files of the cache, and return what the cache can be used for.
 
-    A layer without the SBOM that belongs to it would lose it for ever: without SBOM files the cache is of no use.
+    A layer without the SBOM that belongs to it would lose it for ever: without SBOM files the cache is of no
+    use.
     """
     sha = cached.sbom.sha
     if cache is None or not sha or PlatformFeature.SBOM not in inputs.api:

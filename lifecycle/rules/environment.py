@@ -90,15 +90,18 @@ def with_layer(env: Mapping[str, str], layer: LayerEnvironment) -> dict[str, str
 def modified(env: Mapping[str, str], files: Mapping[str, str], *, default_action: str) -> dict[str, str]:
     """Return ``env`` changed by files ``NAME[.action]``; a name without a dot takes ``default_action``.
 
-    Spec: buildpack.md "Environment Variable Modification Rules".  Names after which an action is not known are
-    ignored.
+    Files without a name, and those whose action is not known, are ignored.
+    Spec: buildpack.md "Environment Variable Modification Rules".  Reference: a name that ends in a dot prepends
+    as if the variable were a list of directories.
     """
     result = dict(env)
     for file_name in sorted(files, key=os.fsencode):
         name, dot, action = file_name.partition(".")
+        if not name:
+            continue
         value = files[file_name]
         old = result.get(name, "")
-        delimiter = files.get(f"{name}.delim", "")
+        delimiter = files.get(f"{name}.delim", "" if action else os.pathsep)
         match action if dot else default_action:
             case "override":
                 result[name] = value
@@ -106,10 +109,8 @@ def modified(env: Mapping[str, str], files: Mapping[str, str], *, default_action
                 result[name] = old or value
             case "append":
                 result[name] = f"{old}{delimiter}{value}" if old else value
-            case "prepend":
+            case "prepend" | "":
                 result[name] = f"{value}{delimiter}{old}" if old else value
-            case "":
-                result[name] = f"{value}{delimiter or os.pathsep}{old}" if old else value
             case _:
                 pass
     return result

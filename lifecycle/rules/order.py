@@ -72,9 +72,10 @@ def resolved_groups(
 ) -> Iterator[tuple[tuple[Entry, _ComponentT], ...]]:
     """Yield the groups to try, depth first and left to right: the entries and what was looked up for them.
 
-    ``look_up`` tells what an entry is: a ``Composite`` is replaced by each group of its order in turn, ``None``
-    is left out, and anything else is a component.  An optional composite is left out after its last group.
-    Of entries with one id, the first stays.  Raises ``DetectionError`` for a composite that contains itself.
+    ``look_up`` tells what an entry is: a ``Composite`` is replaced by each group of its order in turn, for
+    ``None`` it is left out, and anything else is a component.  An optional composite is left out after its
+    last group.  Of entries with one id, the first stays.  Raises ``DetectionError`` for a composite that
+    contains itself.
     """
     extensions = (_ExtensionOrder(tuple(order_extensions)),) if order_extensions else ()
     for group in order:

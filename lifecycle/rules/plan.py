@@ -34,21 +34,13 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A participant with the one alternative of its plan that a trial uses."""
+    """A participant with the one alternative of its plan that a trial uses, and the names in it, each once."""
 
     participant: Participant
     sections: PlanSections
     optional: bool
-
-    @property
-    def provided(self) -> frozenset[str]:
-        """The names of what it provides."""
-        return frozenset(provide.name for provide in self.sections.provides)
-
-    @property
-    def required(self) -> frozenset[str]:
-        """The names of what it requires."""
-        return frozenset(require.name for require in self.sections.requires)
+    provided: tuple[str, ...]
+    required: tuple[str, ...]
 
 
 class Want(Enum):
@@ -93,7 +85,13 @@ def _alternatives(participant: Participant) -> list[Choice]:
     """Return its choices; only the last may be dropped, or an optional module never got to its second."""
     sections = participant.plan.alternatives()
     return [
-        Choice(participant, each, optional=participant.optional and number == len(sections))
+        Choice(
+            participant,
+            each,
+            optional=participant.optional and number == len(sections),
+            provided=tuple(dict.fromkeys(provide.name for provide in each.provides)),
+            required=tuple(dict.fromkeys(require.name for require in each.requires)),
+        )
         for number, each in enumerate(sections, start=1)
     ]
 
@@ -106,10 +104,9 @@ def run_trial(choices: Sequence[Choice]) -> Trial:
     kept = tuple(choices)
     problems: list[Problem] = []
     while found := _problems(kept):
-        fatal = next((problem for problem in found if problem.fatal), None)
-        if fatal is not None:
-            return Trial((*problems, *found[: found.index(fatal) + 1]), ())
         problems += found
+        if found[-1].fatal:
+            return Trial(tuple(problems), ())
         dropped = {id(problem.participant) for problem in found}
         kept = tuple(choice for choice in kept if id(choice.participant) not in dropped)
     if all(choice.participant.extension for choice in kept):
@@ -118,26 +115,24 @@ def run_trial(choices: Sequence[Choice]) -> Trial:
 
 
 def _problems(choices: Sequence[Choice]) -> list[Problem]:
-    """Return what is wrong with the choices, missing providers before missing requirers."""
-    missing: list[Problem] = []
-    unused: list[Problem] = []
+    """Return what is wrong with the choices, missing providers first, up to the first that is fatal."""
+    found: list[Problem] = []
     provided: set[str] = set()
+    for choice in choices:
+        provided.update(choice.provided)
+        for name in choice.required:
+            if name not in provided:
+                found.append(Problem(choice.participant, Want.PROVIDER, name, fatal=not choice.optional))
+                if found[-1].fatal:
+                    return found
+    last = {name: index for index, choice in enumerate(choices) for name in choice.required}
     for index, choice in enumerate(choices):
-        provided |= choice.provided
-        names = dict.fromkeys(require.name for require in choice.sections.requires)
-        missing += [
-            Problem(choice.participant, Want.PROVIDER, name, fatal=not choice.optional)
-            for name in names
-            if name not in provided
-        ]
-        required = frozenset[str]().union(*(later.required for later in choices[index:]))
-        names = dict.fromkeys(provide.name for provide in choice.sections.provides)
-        unused += [
-            Problem(choice.participant, Want.REQUIRER, name, fatal=not choice.optional)
-            for name in names
-            if name not in required
-        ]
-    return missing + unused
+        for name in choice.provided:
+            if last.get(name, -1) < index:
+                found.append(Problem(choice.participant, Want.REQUIRER, name, fatal=not choice.optional))
+                if found[-1].fatal:
+                    return found
+    return found
 
 
 def resolved_plan(kept: Sequence[Choice]) -> Plan:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.ids import is_layer_name
-from lifecycle.model.lifecycle_metadata import BuildpackLayer
 from lifecycle.oci.digest import is_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lifecycle.model.api import PlatformApi
+    from lifecycle.model.lifecycle_metadata import BuildpackLayer
 
 OTHER_VERSION = "cache=true, but the cache holds another version than the app image"
 
@@ -44,8 +44,8 @@ class Origin(StrEnum):
 class Restoration:
     """The decision on one layer, and the reason for it in words.
 
-    ``layer`` is what is remembered and ``origin`` by whom, both ``None`` when nothing comes back.  ``outdated`` says
-    that what lies in the layers directory under that name must go, for the cache holds another version.
+    ``layer`` is what is remembered and ``origin`` by whom, both ``None`` when nothing comes back.  ``outdated``
+    says that what lies in the layers directory under that name must go, for the cache holds another version.
     """
 
     restored: Restored
@@ -64,8 +64,8 @@ def restoration(
 ) -> Restoration:
     """Decide on a layer from what the app image and the cache remember of it.
 
-    Reference: internal/layer/metadata_restorer.go, phase/restorer.go.  It differs for a launch-only layer that the
-    cache still holds from an earlier build: its metadata comes back, as the specification says.
+    Reference: internal/layer/metadata_restorer.go, phase/restorer.go.  It differs for a launch-only layer
+    that the cache still holds from an earlier build: its metadata comes back, as the specification says.
     """
     cached = in_cache if in_cache is not None and in_cache.cache and is_digest(in_cache.sha) else None
     if cached is not None and not cached.launch:
@@ -89,14 +89,20 @@ def _by_image(layer: BuildpackLayer, cached: BuildpackLayer | None) -> Restorati
         if layer.build:
             return _nothing("build=true, cache=false: it has to be made again", outdated=cached is not None)
         return Restoration(
-            Restored.METADATA, "launch=true, cache=false: the image keeps its contents", layer, Origin.APP_IMAGE
+            Restored.METADATA,
+            "launch=true, cache=false: the image keeps its contents",
+            layer,
+            Origin.APP_IMAGE,
         )
     if cached is None:
         return _nothing("cache=true, but the cache does not hold it")
     if layer.sha != cached.sha:
         return _nothing(OTHER_VERSION, outdated=True)
     return Restoration(
-        Restored.CONTENTS, "cache=true, launch=true: same version in app image and cache", layer, Origin.APP_IMAGE
+        Restored.CONTENTS,
+        "cache=true, launch=true: app image and cache agree",
+        layer,
+        Origin.APP_IMAGE,
     )
 
 

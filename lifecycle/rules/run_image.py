@@ -62,14 +62,16 @@ def _registry(name: str) -> str | None:
 
 def listed(run: Run, name: str) -> RunImage | None:
     """Return the first entry of run.toml whose image or mirrors contain ``name``."""
-    return next((entry for entry in run.images if any(same_image_name(name, each) for each in entry.names())), None)
+    return next(
+        (entry for entry in run.images if any(same_image_name(name, each) for each in entry.names())), None
+    )
 
 
 def target_data(config: ImageConfig, *, where: str) -> TargetData:
     """Return what the configuration of a base image tells of its target.
 
-    Raises ``CorruptImageError`` when it has no os.  An image of the stack bionic without distribution labels is
-    Ubuntu 18.04; any other missing distribution is left for /etc/os-release.
+    Raises ``CorruptImageError`` when it has no os.  An image of the stack bionic without distribution labels
+    is Ubuntu 18.04; any other missing distribution is left for /etc/os-release.
     Spec: platform.md "Target Data"; the specification's ``arm64`` for bionic is taken for a slip.
     """
     labels = config.labels

@@ -12,7 +12,7 @@ from lifecycle.errors import CorruptImageError, ImageError
 from lifecycle.images.store import BlobSource, ReusedLayer, WrittenImage
 from lifecycle.layers.blob import decompressed
 from lifecycle.oci.config import ImageConfig
-from lifecycle.oci.digest import Digest, DiffId, digest_of, verified
+from lifecycle.oci.digest import DiffId, Digest, digest_of, verified
 from lifecycle.oci.manifest import (
     DOCKER_CONFIG,
     DOCKER_LAYER_GZIP,
@@ -32,7 +32,7 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class MemoryImage:
-    """An image whose layers are in ``blobs``, as stored, by digest; without some of them it is a sparse one."""
+    """An image whose layers are in ``blobs``, as stored, by digest; without some of them it is sparse."""
 
     name: str
     reference: str
@@ -63,8 +63,8 @@ class MemoryImage:
 class MemoryImages:
     """Images by name.
 
-    ``has_digests`` makes it report as a registry does, otherwise as a daemon.  Names in ``unwritable`` fail to be
-    written and names in ``unreadable`` to be read.
+    ``has_digests`` makes it report as a registry does, otherwise as a daemon.  Names in ``unwritable`` fail
+    to be written and names in ``unreadable`` to be read.
     """
 
     has_digests: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,9 @@ from lifecycle.executables.process import run_process
 from lifecycle.model.api import LATEST_PLATFORM_API
 from lifecycle.model.descriptor import Order, System
 from lifecycle.phases.detect import DetectInputs, detect
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Builder:
@@ -28,7 +31,7 @@ class Builder:
     ) -> Path:
         """Add a component buildpack whose bin/detect is the script, after noting that it was called."""
         root = self.root / "buildpacks" / name.replace("/", "_") / version
-        self._module(root, "buildpack", name, version, api, toml)
+        self._module(root, "buildpack", name, version=version, api=api, toml=toml)
         self._script(root / "bin" / "detect", f"echo {name}@{version} >> '{self.calls}'\n{script}")
         self._script(root / "bin" / "build", "")
         return root
@@ -46,18 +49,18 @@ class Builder:
             )
             for group in groups
         )
-        self._module(root, "buildpack", name, version, api, toml + order)
+        self._module(root, "buildpack", name, version=version, api=api, toml=toml + order)
         return root
 
     def extension(self, name: str, script: str | None = None, *, api: str = "0.12", toml: str = "") -> Path:
         """Add an image extension; without a script it has no bin/detect."""
         root = self.root / "extensions" / name.replace("/", "_") / "1"
-        self._module(root, "extension", name, "1", api, toml)
+        self._module(root, "extension", name, version="1", api=api, toml=toml)
         if script is not None:
             self._script(root / "bin" / "detect", script)
         return root
 
-    def _module(self, root: Path, kind: str, name: str, version: str, api: str, toml: str) -> None:
+    def _module(self, root: Path, kind: str, name: str, *, version: str, api: str, toml: str) -> None:
         root.mkdir(parents=True)
         text = f"api = '{api}'\n[{kind}]\nid = '{name}'\nversion = '{version}'\n{toml}"
         (root / f"{kind}.toml").write_text(text)
@@ -82,7 +85,7 @@ class Builder:
             build_config_dir=self.root / "build-config",
             order=Order.model_validate(order),
             system=System.model_validate({"system": system or {}}),
-            process_env={"PATH": os.environ["PATH"]},
+            process_env={"PATH": os.environ["PATH"], "CNB_EXPERIMENTAL_MODE": "warn"},
             **given,
         )
 

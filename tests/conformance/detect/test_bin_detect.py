@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from lifecycle.cli.exit_codes import exit_code
 from lifecycle.errors import BuildpackApiError, BuildpackDetectError, InvalidFileError, NoGroupDetectedError
-from lifecycle.model.api import BUILDPACK_APIS
+from lifecycle.model.api import BUILDPACK_APIS, ApiVersion
 from lifecycle.model.target import Distro, TargetData
 
 DUMP = 'env > "$2.env"; cp "$2.env" {dump}; pwd > {dump}.cwd; echo "$0 $1 $2" > {dump}.argv; wc -c < "$2" > {dump}.size'
@@ -117,8 +118,9 @@ def test_status_100_of_a_required_buildpack_fails_its_group(builder):
     builder.buildpack("a")
     builder.buildpack("b", "exit 100")
     assert builder.group("a b", "a") == ["a"]
-    with pytest.raises(NoGroupDetectedError, match="^no buildpacks participating$"):
+    with pytest.raises(NoGroupDetectedError, match=r"^no buildpacks participating$") as caught:
         builder.detect("a b", "b")
+    assert exit_code(caught.value, None) == 20
 
 
 @pytest.mark.requirement("BP-DET-008", "PLAT-DET-018")
@@ -127,8 +129,9 @@ def test_any_other_end_is_an_error(builder, script):
     builder.buildpack("a")
     builder.buildpack("b", script)
     assert builder.group("b", "a") == ["a"]
-    with pytest.raises(BuildpackDetectError, match=r"^buildpack\(s\) failed with err$"):
+    with pytest.raises(BuildpackDetectError, match=r"^buildpack\(s\) failed with err$") as caught:
         builder.detect("b", "a b")
+    assert exit_code(caught.value, None) == 21
 
 
 def test_an_error_of_an_optional_buildpack_counts_when_no_group_passes(builder):
@@ -136,6 +139,27 @@ def test_an_error_of_an_optional_buildpack_counts_when_no_group_passes(builder):
     builder.buildpack("b", "exit 100")
     with pytest.raises(BuildpackDetectError):
         builder.detect("a? b")
+
+
+@pytest.mark.requirement("BP-API-005")
+@pytest.mark.parametrize("api", BUILDPACK_APIS, ids=str)
+def test_no_other_variable_of_that_prefix_is_set(builder, api):
+    _, env, _, _ = dumped(builder, str(api), target=TARGET, exec_env="test")
+    defined = {"CNB_BUILDPACK_DIR", "CNB_PLATFORM_DIR", "CNB_BUILD_PLAN_PATH", "CNB_EXEC_ENV"}
+    others = {name for name in env if name.startswith("CNB_")} - defined
+    assert {name for name in others if not name.startswith("CNB_TARGET_")} == set()
+
+
+@pytest.mark.requirement("BP-API-001")
+@pytest.mark.parametrize(
+    ("text", "major", "minor"),
+    [("0.10", 0, 10), ("1", 1, 0), ("2.0", 2, 0), (f"{2**64 - 1}.1", 2**64 - 1, 1)],
+)
+def test_an_api_version_is_major_and_minor_or_major_alone(text, major, minor):
+    assert ApiVersion.parse(text) == ApiVersion(major, minor)
+    for wrong in (f"-{text}", f"{text}.1.1", f" {text}", f"{text}x"):
+        with pytest.raises(ValueError):
+            ApiVersion.parse(wrong)
 
 
 def test_a_buildpack_without_an_executable_is_an_error_of_it(builder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lifecycle.cli.exit_codes import exit_code
 from lifecycle.errors import DetectionError, InvalidFileError, NoGroupDetectedError
 from lifecycle.files.codec import load
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
@@ -31,12 +32,15 @@ def test_a_group_is_tried_without_an_optional_entry_that_fails(builder):
     assert builder.group("b? o? a") == ["a"]
 
 
-@pytest.mark.requirement("BP-ORDER-006")
+@pytest.mark.requirement("BP-ORDER-006", "PLAT-DET-019")
 def test_a_composite_that_does_not_resolve_is_an_error(builder):
     builder.composite("o", "p")
     builder.composite("p", "o")
-    with pytest.raises(DetectionError, match="composite buildpack o@1 contains itself: o@1 -> p@1 -> o@1"):
+    with pytest.raises(
+        DetectionError, match="composite buildpack o@1 contains itself: o@1 -> p@1 -> o@1"
+    ) as caught:
         builder.detect("o")
+    assert exit_code(caught.value, None) == 22
     builder.composite("q", "gone")
     with pytest.raises(InvalidFileError, match="buildpack gone@1 is not there"):
         builder.detect("q")

@@ -21,8 +21,8 @@ REQUIRES = writes("[[requires]]", 'name = "jdk"', "[requires.metadata]", 'versio
 @pytest.mark.requirement("BP-PLAN-010", "PLAT-FILE-023", "PLAT-FILE-024")
 def test_the_plan_holds_providers_and_requires(builder, tmp_path):
     builder.buildpack("jdk", PROVIDES)
-    builder.buildpack("app", REQUIRES)
-    plan = builder.detect("jdk app").plan
+    builder.buildpack("web", REQUIRES)
+    plan = builder.detect("jdk web").plan
     text = dumps(plan.struct())
     assert text == (
         '[[entries]]\n\n  [[entries.providers]]\n    id = "jdk"\n    version = "1"\n\n  [[entries.requires]]\n'
@@ -52,22 +52,22 @@ def test_alternatives_of_a_plan_are_tried_in_turn(builder):
 @pytest.mark.requirement("BP-PLAN-004", "BP-PLAN-005")
 def test_a_group_whose_plan_does_not_fit_fails(builder):
     builder.buildpack("jdk", PROVIDES)
-    builder.buildpack("app", REQUIRES)
+    builder.buildpack("web", REQUIRES)
     builder.buildpack("other")
-    assert builder.group("app jdk", "jdk", "app", "other") == ["other"]
+    assert builder.group("web jdk", "jdk", "web", "other") == ["other"]
     with pytest.raises(NoGroupDetectedError) as caught:
-        builder.detect("app jdk")
-    app, jdk = caught.value.attempts[0].elements
-    assert (app.unmet, app.unused, jdk.unmet, jdk.unused) == (("jdk",), (), (), ())
+        builder.detect("web jdk")
+    web, jdk = caught.value.attempts[0].elements
+    assert (web.unmet, web.unused, jdk.unmet, jdk.unused) == (("jdk",), (), (), ())
 
 
 @pytest.mark.requirement("BP-PLAN-006", "BP-PLAN-007")
 def test_optional_buildpacks_leave_with_all_of_their_plan(builder):
     builder.buildpack("jdk", PROVIDES)
     builder.buildpack("agent", writes('requires = [{name = "jdk"}, {name = "licence"}]'))
-    builder.buildpack("app")
-    detected = builder.detect("jdk? agent? app")
-    assert [element.id for element in detected.group.group] == ["app"]
+    builder.buildpack("web")
+    detected = builder.detect("jdk? agent? web")
+    assert [element.id for element in detected.group.group] == ["web"]
     assert detected.plan == Plan()
 
 
@@ -89,12 +89,12 @@ def test_extensions_provide_beside_buildpacks(builder, tmp_path):
     builder.extension("x", PROVIDES)
     builder.extension("unused", writes('provides = [{name = "other"}]'))
     builder.buildpack("jdk", PROVIDES)
-    builder.buildpack("app", REQUIRES)
-    detected = builder.detect("jdk app", extensions=("x unused",))
+    builder.buildpack("web", REQUIRES)
+    detected = builder.detect("jdk web", extensions=("x unused",))
     text = dumps(detected.group.struct())
     assert text == (
         '[[group]]\n  id = "jdk"\n  version = "1"\n  api = "0.12"\n\n'
-        '[[group]]\n  id = "app"\n  version = "1"\n  api = "0.12"\n\n'
+        '[[group]]\n  id = "web"\n  version = "1"\n  api = "0.12"\n\n'
         '[[group-extensions]]\n  id = "x"\n  version = "1"\n  api = "0.12"\n'
     )
     path = tmp_path / "group.toml"

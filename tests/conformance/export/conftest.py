@@ -6,7 +6,7 @@ import io
 import os
 import tarfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,6 +21,9 @@ from lifecycle.oci.config import HistoryEntry
 from lifecycle.oci.gojson import Struct
 from lifecycle.phases.export import Exported, ExportInputs, export
 from lifecycle.testing.images import MemoryImage, MemoryImages
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 JAVA = GroupElement(id="samples/java", version="0.0.1", api="0.10", homepage="https://java.example")
 MAVEN = GroupElement(id="samples/maven", version="2.0", api="0.9")
@@ -51,7 +54,9 @@ class Situation:
     build: BuildMetadata = field(
         default_factory=lambda: BuildMetadata(
             buildpacks=(JAVA, MAVEN),
-            processes=(Process(type="web", command=("java", "-jar"), args=("a&b.jar",), buildpack_id=JAVA.id),),
+            processes=(
+                Process(type="web", command=("java", "-jar"), args=("a&b.jar",), buildpack_id=JAVA.id),
+            ),
             default_process_type="web",
         )
     )
@@ -64,7 +69,10 @@ class Situation:
         self.base = self.images.put(
             RUN_NAME,
             layers=[tar_of(bottom=b"1"), tar_of(top=b"2")],
-            history=(HistoryEntry("2020-01-01T00:00:00Z", "bottom"), HistoryEntry("2020-01-02T00:00:00Z", "top")),
+            history=(
+                HistoryEntry("2020-01-01T00:00:00Z", "bottom"),
+                HistoryEntry("2020-01-02T00:00:00Z", "top"),
+            ),
             run={
                 "Env": ["PATH=/usr/bin:/bin", "LANG=C.UTF-8"],
                 "Labels": {"io.buildpacks.stack.id": "s"},
@@ -89,7 +97,9 @@ class Situation:
     def launcher(self) -> Path:
         return self.root / "lifecycle" / "launcher"
 
-    def layer(self, name: str, *types: str, buildpack: GroupElement = JAVA, metadata=None, contents="x") -> Path:
+    def layer(
+        self, name: str, *types: str, buildpack: GroupElement = JAVA, metadata=None, contents="x"
+    ) -> Path:
         """Write a layer with the given types; ``contents`` of ``None`` leaves metadata only."""
         directory = self.layers_dir / buildpack.id.replace("/", "_")
         directory.mkdir(exist_ok=True)
@@ -180,6 +190,12 @@ def newest(tmp_path) -> Situation:
 def situation_of(tmp_path):
     """Make a build in a certain Platform API."""
     return lambda api: Situation(tmp_path, PlatformApi.parse(api))
+
+
+@pytest.fixture
+def situation_in():
+    """Make a build in a certain directory and Platform API."""
+    return lambda root, api: Situation(root, PlatformApi.parse(api))
 
 
 @pytest.fixture(name="tar_of")

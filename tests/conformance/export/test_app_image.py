@@ -10,9 +10,12 @@ from pathlib import PurePosixPath
 import pytest
 
 from lifecycle.errors import ExportError
+from lifecycle.images.layout import DirectoryStore
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.build_metadata import BuildMetadata, Process
 from lifecycle.model.launch import Slice
+from lifecycle.model.lifecycle_metadata import LifecycleMetadata
+from lifecycle.oci.digest import digest_of
 from lifecycle.rules.export_plan import Action
 
 PROCESS_TYPES_WEB = "sha256:83d85471d9f8a3834b4e27cf701e3f0aef220cc816d9c173c7d32cd73909a590"
@@ -37,7 +40,7 @@ def verdict(exported, layer_id):
 
 
 @pytest.mark.requirement(
-    "PLAT-EXP-034", "PLAT-EXP-036", "PLAT-EXP-038", "PLAT-EXP-045", "PLAT-EXP-046", "PLAT-EXP-047",
+    "PLAT-EXP-036", "PLAT-EXP-038", "PLAT-EXP-045", "PLAT-EXP-046", "PLAT-EXP-047",
     "PLAT-EXP-048", "BP-EXP-007",
 )  # fmt: skip
 def test_the_image_has_the_run_image_and_then_all_layers_in_the_reference_s_order(situation):
@@ -137,7 +140,7 @@ def test_directories_can_have_another_place_in_the_image(newest):
     assert image.config.run["WorkingDir"] == "/workspace"
 
 
-@pytest.mark.requirement("PLAT-EXP-037", "PLAT-EXP-053", "PLAT-EXP-054", "PLAT-EXP-055")
+@pytest.mark.requirement("PLAT-EXP-037", "PLAT-EXP-053", "PLAT-EXP-055")
 def test_the_configuration_is_that_of_the_run_image_and_what_the_launcher_needs(situation):
     config = written_image(situation, situation.export()).config
     assert list(config.env) == [
@@ -162,20 +165,24 @@ BUILD = BuildMetadata(
 
 @pytest.mark.requirement("PLAT-EXP-049", "PLAT-EXP-051", "PLAT-EXP-052")
 @pytest.mark.parametrize(
-    ("build", "wanted", "entrypoint", "message"),
+    ("build", "wanted", "entrypoint"),
     [
-        (BUILD, "task", "/cnb/process/task", "Setting default process type 'task'"),
-        (BUILD, "", "/cnb/process/web", "Setting default process type 'web'"),
-        (BuildMetadata(processes=BUILD.processes), "", "/cnb/lifecycle/launcher", "no default process type"),
+        (BUILD, "task", "/cnb/process/task"),
+        (BUILD, "", "/cnb/process/web"),
+        (BuildMetadata(processes=BUILD.processes), "", "/cnb/lifecycle/launcher"),
     ],
 )
 def test_the_entrypoint_is_the_wanted_process_the_default_or_the_launcher(
-    situation, caplog, build, wanted, entrypoint, message
+    situation, build, wanted, entrypoint
 ):
-    caplog.set_level(logging.INFO, "lifecycle")
     exported = situation.export(build_metadata=build, process_type=wanted)
     assert list(written_image(situation, exported).config.run["Entrypoint"]) == [entrypoint]
-    assert message in caplog.messages
+
+
+def test_the_log_says_that_there_is_no_default_process(newest, caplog):
+    caplog.set_level(logging.INFO, "lifecycle")
+    newest.export(build_metadata=BuildMetadata(processes=BUILD.processes))
+    assert "no default process type" in caplog.messages
 
 
 @pytest.mark.requirement("PLAT-EXP-050")
@@ -193,19 +200,21 @@ def test_an_export_without_a_launcher_fails(newest):
     assert "-launcher" in caught.value.remedy
 
 
-@pytest.mark.requirement("PLAT-EXP-026", "PLAT-EXP-062", "PLAT-EXP-063")
+@pytest.mark.requirement("PLAT-EXP-062", "PLAT-EXP-063")
 def test_the_time_of_the_image_is_constant_or_source_date_epoch_in_local_time(situation, monkeypatch):
     monkeypatch.setenv("TZ", "<+02>-02")
     time.tzset()
     try:
         constant = written_image(situation, situation.export()).config
         chosen = written_image(situation, situation.export(source_date_epoch="1577836800")).config
+        same = written_image(situation, situation.export(source_date_epoch="315532801")).config
     finally:
         monkeypatch.undo()
         time.tzset()
     assert constant.created == "1980-01-01T00:00:01Z"
     if PlatformFeature.SOURCE_DATE_EPOCH in situation.api:
         assert chosen.created == "2020-01-01T02:00:00+02:00"
+        assert same.created == "1980-01-01T02:00:01+02:00"
     else:
         assert chosen.created == constant.created
     assert {entry.created for entry in chosen.history} == {chosen.created}
@@ -219,7 +228,7 @@ def test_an_invalid_source_date_epoch_is_ignored_with_a_warning(newest, caplog):
     ]
 
 
-@pytest.mark.requirement("PLAT-EXP-039", "PLAT-LABEL-013", "BP-SBOM-003")
+@pytest.mark.requirement("PLAT-EXP-039", "PLAT-LABEL-013")
 def test_launch_sbom_files_are_one_layer_from_platform_api_0_8(situation):
     file = situation.file("sbom/launch/samples_java/jre/sbom.cdx.json")
     exported = situation.export()
@@ -257,7 +266,6 @@ def test_sboms_of_launcher_and_lifecycle_join_from_platform_api_0_11(situation, 
         assert warnings == []
 
 
-@pytest.mark.requirement("PLAT-EXP-012")
 def test_a_custom_directory_gives_all_its_sbom_files_to_the_launcher(newest, tmp_path):
     custom = tmp_path / "custom"
     custom.mkdir()
@@ -273,7 +281,7 @@ def test_a_custom_directory_of_sbom_files_has_to_exist(newest, tmp_path):
         newest.export(launcher_sbom_dir=tmp_path / "missing")
 
 
-@pytest.mark.requirement("BP-SLICE-002", "BP-SLICE-003", "BP-SLICE-004", "PLAT-LABEL-012")
+@pytest.mark.requirement("BP-SLICE-001", "BP-SLICE-002", "BP-SLICE-003", "BP-SLICE-004", "PLAT-LABEL-012")
 def test_slices_are_layers_and_the_rest_is_the_last_one(situation):
     for name in ("a.txt", "b.txt"):
         (situation.app_dir / name).write_text(name)
@@ -281,9 +289,7 @@ def test_slices_are_layers_and_the_rest_is_the_last_one(situation):
     exported = situation.export(build_metadata=BuildMetadata(slices=slices))
     image = written_image(situation, exported)
     shas = [layer.sha for layer in exported.metadata.app]
-    files = [
-        [PurePosixPath(each.name).name for each in members(image, sha) if each.isreg()] for sha in shas
-    ]
+    files = [[PurePosixPath(each.name).name for each in members(image, sha) if each.isreg()] for sha in shas]
     assert files == [["a.txt"], [], ["b.txt", "main.txt"], []]
     assert shas[1] == EMPTY_TAR
     if PlatformFeature.HISTORY in situation.api:
@@ -308,7 +314,8 @@ def test_equal_inputs_give_equal_images(situation):
     situation.layer("jre", "launch", metadata={"b": 1, "a": [1.5, "x"]})
     first = situation.export().written
     situation.previous = None
-    second = situation.export(analyzed=situation.inputs().analyzed.model_copy(update={"metadata": type(situation.analyzed)()})).written
+    situation.analyzed = LifecycleMetadata()
+    second = situation.export().written
     assert (first.image_id, first.digest) == (second.image_id, second.digest)
 
 
@@ -367,3 +374,87 @@ def test_the_label_is_what_the_next_export_reads(newest):
     exported = newest.export()
     label = written_image(newest, exported).config.labels["io.buildpacks.lifecycle.metadata"]
     assert type(exported.metadata).model_validate(json.loads(label)) == exported.metadata
+
+
+ANYWHERE = {
+    "image_layers_dir": PurePosixPath("/layers"),
+    "image_app_dir": PurePosixPath("/workspace"),
+    "normalise_ancestors": True,
+}
+
+
+@pytest.mark.requirement("PLAT-REPRO-001")
+def test_the_place_of_the_build_is_not_in_the_image_if_so_wanted(tmp_path, situation_in):
+    written = []
+    for place in ("here", "some/where/else"):
+        situation = situation_in(tmp_path / place, "0.15")
+        situation.layer("jre", "launch", metadata={"v": 1})
+        written.append(situation.export(**ANYWHERE).written)
+    assert written[0].image_id == written[1].image_id
+    assert written[0].digest == written[1].digest
+
+
+def test_the_configuration_has_the_bytes_of_the_reference(situation_of):
+    situation = situation_of("0.12")
+    exported = situation.export(**ANYWHERE)
+    config = written_image(situation, exported).config
+    texts = ["bottom", "top", *(each.created_by for each in exported.verdicts)]
+    expected = {
+        "architecture": "amd64",
+        "created": "1980-01-01T00:00:01Z",
+        "history": [{"created": "1980-01-01T00:00:01Z", "created_by": text} for text in texts],
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": list(config.diff_ids)},
+        "config": {
+            "Entrypoint": ["/cnb/process/web"],
+            "Env": [
+                "PATH=/cnb/process:/cnb/lifecycle:/usr/bin:/bin",
+                "LANG=C.UTF-8",
+                "CNB_LAYERS_DIR=/layers",
+                "CNB_APP_DIR=/workspace",
+                "CNB_PLATFORM_API=0.12",
+                "CNB_DEPRECATION_MODE=quiet",
+            ],
+            "Labels": {key: config.labels[key] for key in sorted(config.labels)},
+            "User": "1000:1000",
+            "WorkingDir": "/workspace",
+        },
+    }
+    assert config.dumps().decode() == json.dumps(expected, separators=(",", ":"))
+    assert exported.written.image_id == digest_of(config.dumps())
+
+
+@pytest.mark.requirement("PLAT-EXP-065")
+def test_sbom_files_of_the_build_stay_in_the_layers_directory_and_out_of_the_image(situation):
+    file = situation.file("sbom/build/samples_java/sbom.cdx.json", "{}")
+    exported = situation.export()
+    assert file.read_text() == "{}"
+    image = written_image(situation, exported)
+    paths = [each.name for diff_id in image.config.diff_ids[2:] for each in members(image, diff_id)]
+    assert str(file) not in paths
+
+
+def test_an_app_image_can_be_written_to_an_oci_layout_and_extended_by_a_rebuild(newest, tmp_path):
+    newest.layer("jre", "launch")
+    store = DirectoryStore(tmp_path / "image")
+    first = newest.export(images=store, names=("1",))
+    assert first.report.image.digest == first.report.image.image_id == ""
+    assert first.written.reference.startswith(f"{tmp_path}/image@sha256:")
+    second = newest.export(images=store, names=("1",))
+    assert {each.action for each in second.verdicts} == {Action.REUSE}
+    assert second.written.reference == first.written.reference
+    image = store.find("1")
+    assert all(b"".join(image.layer(diff_id)) for diff_id in image.config.diff_ids)
+
+
+@pytest.mark.parametrize("epoch", ["-62135510400", "253402128000"])
+def test_the_first_and_the_last_times_that_count_can_be_told_in_local_time(newest, epoch):
+    created = written_image(newest, newest.export(source_date_epoch=epoch)).config.created
+    assert created.startswith(("0001-", "9999-"))
+
+
+def test_an_sbom_file_that_can_not_be_read_fails(newest):
+    (newest.lifecycle_dir / "launcher.sbom.cdx.json").mkdir()
+    with pytest.raises(ExportError, match="failed to copy buildpacksio SBOMs") as caught:
+        newest.export()
+    assert caught.value.where.endswith("launcher.sbom.cdx.json")

@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 
+from lifecycle.cache.volume import VolumeCache
 from lifecycle.errors import LifecycleError
 from lifecycle.model.lifecycle_metadata import CacheMetadata
 from lifecycle.phases.cache_export import export_cache
@@ -38,7 +39,11 @@ def test_the_cache_holds_cached_layers_their_metadata_and_their_sbom_files(situa
     assert (java.key, java.version, list(java.layers)) == ("samples/java", "0.0.1", ["jdk", "m2"])
     assert (maven.key, maven.layers) == ("samples/maven", {})
     assert java.layers["m2"].data == {"v": 1}
-    assert (java.layers["jdk"].build, java.layers["jdk"].cache, java.layers["jdk"].launch) == (True, True, False)
+    assert (java.layers["jdk"].build, java.layers["jdk"].cache, java.layers["jdk"].launch) == (
+        True,
+        True,
+        False,
+    )
     shas = {layer.sha for layer in java.layers.values()}
     if situation.has_sbom:
         shas.add(cache.current.sbom.sha)
@@ -62,15 +67,17 @@ def test_the_tar_in_the_cache_is_that_of_the_image(newest, cache):
 def test_what_an_export_found_need_not_be_hashed_again(newest, cache):
     newest.layer("m2", "cache", "launch")
     image = newest.export()
-    export_cache(newest.inputs(), cache=cache, exported=image.metadata)
+    exported = export_cache(newest.inputs(), cache=cache, exported=image.verdicts)
     assert list(cache.layers) == [image.metadata.of("samples/java").layers["m2"].sha]
+    (data,) = cache.layers.values()
+    assert [each.size for each in exported.verdicts] == [len(data)]
 
 
 def test_what_an_export_found_is_not_believed_when_the_layer_changed_since(newest, cache, caplog):
     newest.layer("m2", "cache", "launch")
     image = newest.export()
     newest.layer("m2", "cache", "launch", contents="changed")
-    export_cache(newest.inputs(), cache=cache, exported=image.metadata)
+    export_cache(newest.inputs(), cache=cache, exported=image.verdicts)
     assert cache.layers == {}
     assert warnings(caplog)[-1].startswith("Failed to cache layer 'samples/java:m2': ")
 
@@ -152,3 +159,15 @@ def test_the_fake_refuses_changes_after_commit(cache):
     transaction.commit(CacheMetadata())
     with pytest.raises(LifecycleError, match="cannot be modified after commit"):
         transaction.commit(CacheMetadata())
+
+
+def test_a_volume_holds_what_the_reference_would_read(newest, tmp_path):
+    newest.layer("m2", "cache")
+    (tmp_path / "volume").mkdir()
+    volume = VolumeCache(tmp_path / "volume")
+    first = export_cache(newest.inputs(), cache=volume)
+    sha = first.metadata.of("samples/java").layers["m2"].sha
+    names = {path.name for path in (tmp_path / "volume" / "committed").iterdir()}
+    assert names == {"io.buildpacks.lifecycle.cache.metadata", f"{sha}.tar"}
+    second = export_cache(newest.inputs(), cache=VolumeCache(tmp_path / "volume"))
+    assert rows(second) == {"samples/java:m2": (Action.REUSE, "unchanged")}

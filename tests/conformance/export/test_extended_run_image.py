@@ -36,13 +36,11 @@ def extend(tar_of):
 
 
 def analyzed(situation):
-    choice = RunImageChoice(
-        reference=situation.base.reference, image="registry.example/run:1", extend=True
-    )
+    choice = RunImageChoice(reference=situation.base.reference, image="registry.example/run:1", extend=True)
     return Analyzed(run_image=choice)
 
 
-@pytest.mark.requirement("PLAT-EXP-035", "PLAT-EXP-036")
+@pytest.mark.requirement("PLAT-EXP-035")
 def test_the_image_has_the_new_layers_of_the_extended_run_image_and_its_configuration(situation, extend):
     situation.layer("jre", "launch")
     exported = situation.export(extended=extend(situation), analyzed=analyzed(situation))

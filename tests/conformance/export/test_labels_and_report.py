@@ -8,6 +8,7 @@ from lifecycle.errors import ExportError
 from lifecycle.files.codec import dumps
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.build_metadata import BuildMetadata, Process
+from lifecycle.model.group import GroupElement
 from lifecycle.model.launch import AttributedBomEntry, BomSource, Label
 from lifecycle.model.project import ProjectMetadata, Source
 
@@ -67,7 +68,9 @@ def test_the_lifecycle_label_says_what_the_next_build_needs(situation):
         "stack": {"runImage": names or stack},
     }
     label = labels(situation, exported)["io.buildpacks.lifecycle.metadata"]
-    assert label == json.dumps(expected, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
+    assert label == json.dumps(expected, separators=(",", ":")).replace("<", "\\u003c").replace(
+        ">", "\\u003e"
+    )
 
 
 @pytest.mark.requirement(
@@ -81,7 +84,11 @@ def test_the_build_label_says_what_the_build_made(situation):
         buildpacks=situation.build.buildpacks,
         processes=(
             Process(
-                type="web", command=("java", "-jar"), args=("a.jar",), buildpack_id="samples/java", working_dir="/x"
+                type="web",
+                command=("java", "-jar"),
+                args=("a.jar",),
+                buildpack_id="samples/java",
+                working_dir="/x",
             ),
         ),
         default_process_type="web",
@@ -140,7 +147,7 @@ def test_buildpacks_labels_come_last_and_may_overwrite(newest):
     assert found["io.buildpacks.project.metadata"] == "mine"
 
 
-@pytest.mark.requirement("PLAT-EXP-033", "PLAT-EXP-064", "PLAT-FILE-027", "PLAT-FILE-028")
+@pytest.mark.requirement("PLAT-EXP-033", "PLAT-FILE-027", "PLAT-FILE-028")
 def test_every_name_is_the_same_image_and_the_report_lists_them(situation):
     names = ("registry.example/app:1", "registry.example/app:2")
     exported = situation.export(names=names)
@@ -189,3 +196,23 @@ def test_a_name_that_can_not_be_written_fails_after_the_others(newest, caplog):
         "      registry.example/a",
         "      registry.example/b - may not be written",
     ]
+
+
+@pytest.mark.requirement("PLAT-LABEL-008")
+def test_the_build_label_names_extensions(situation):
+    extension = GroupElement(id="samples/curl", version="1", api="0.10", homepage="https://curl.example")
+    exported = situation.export(build_metadata=BuildMetadata(extensions=(extension,)))
+    label = json.loads(labels(situation, exported)["io.buildpacks.build.metadata"])
+    assert label["extensions"] == [{"id": "samples/curl", "version": "1", "homepage": "https://curl.example"}]
+    assert label["processes"] is None
+
+
+@pytest.mark.requirement("PLAT-LABEL-010")
+def test_the_build_label_tells_the_environments_of_a_process(newest):
+    processes = tuple(
+        Process(type=kind, command=("c",), exec_env=environments)
+        for kind, environments in (("any", ("*",)), ("one", ("test",)), ("unsaid", ()))
+    )
+    exported = newest.export(build_metadata=BuildMetadata(processes=processes))
+    label = json.loads(labels(newest, exported)["io.buildpacks.build.metadata"])
+    assert [process.get("exec-env") for process in label["processes"]] == [["*"], ["test"], None]

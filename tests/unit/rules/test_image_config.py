@@ -52,7 +52,7 @@ def app(of: ImageConfig, api: PlatformApi = APIS[-1], **changes) -> ImageConfig:
 
 
 @every_api
-@pytest.mark.requirement("PLAT-EXP-053", "PLAT-EXP-054")
+@pytest.mark.requirement("PLAT-EXP-053")
 def test_the_environment_gets_the_directories_and_the_process_types(api):
     env = ["PATH=/usr/bin:/bin", "LANG=C"]
     assert rules.app_environment(env, api=api, layers_dir=LAYERS_DIR, app_dir=APP_DIR) == (
@@ -186,7 +186,7 @@ def test_every_layer_has_one_entry_of_history_at_one_time(history, layers, api):
 
 
 @every_api
-@pytest.mark.requirement("PLAT-EXP-026", "PLAT-EXP-062", "PLAT-EXP-063", "PLAT-REPRO-004")
+@pytest.mark.requirement("PLAT-EXP-062", "PLAT-EXP-063", "PLAT-REPRO-004")
 def test_source_date_epoch_is_the_time_from_platform_api_0_9(api):
     constant = datetime(1980, 1, 1, 0, 0, 1, tzinfo=UTC)
     assert rules.creation_time(api, None) == constant

@@ -1,0 +1,253 @@
+"""``lifecycle build``: all phases in one process, from an app directory to an image on disk.
+
+Spec: platform.md "Build" (operation); extensions/project-descriptor.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from lifecycle.cli import steps
+from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
+from lifecycle.cli.flags import ParsedFlags
+from lifecycle.cli.local_images import LocalImages, destination
+from lifecycle.cli.phase_names import Phase
+from lifecycle.cli.settings import Settings, resolve
+from lifecycle.cli.workspace import Workspace, app_key, cache_dir, discard, new_workspace, remember, state_dir
+from lifecycle.errors import InvalidFileError, InvalidInputError, LifecycleError
+from lifecycle.executables import namespace
+from lifecycle.executables.process import run_process
+from lifecycle.files.app_source import copy_app
+from lifecycle.files.codec import load
+from lifecycle.launcher import launcher_path
+from lifecycle.model.api import LATEST_PLATFORM_API
+from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor
+from lifecycle.oci.reference import parse_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lifecycle.cli.build_log import BuildLog
+
+LAYERS = PurePosixPath("/layers")
+WORKSPACE = PurePosixPath("/workspace")
+_UMASK = 0o022
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """What a person asked for on the command line."""
+
+    app: Path
+    tags: tuple[str, ...]
+    buildpacks: tuple[Path, ...] = ()
+    buildpacks_dir: Path | None = None
+    order: Path | None = None
+    run_image: str = "scratch"
+    output: Path | None = None
+    env: Mapping[str, str]
+    cache_dir: Path | None = None
+    clear_cache: bool = False
+    descriptor: Path | None = None
+    process_type: str = ""
+    uid: int = 1000
+    gid: int = 1000
+
+
+def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: BuildLog) -> None:
+    """Build the image and make the build the last one; raise ``LifecycleError``, leaving what was before as it is."""
+    app = _checked_app(request)
+    for tag in request.tags:
+        parse_tag(tag)
+    os.umask(_UMASK)
+    state = state_dir(environment)
+    project = _project(request)
+    images = LocalImages(destination(request.output, state / "images"), run_image=request.run_image)
+    cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
+    if request.clear_cache:
+        shutil.rmtree(cache, ignore_errors=True)
+    cache.mkdir(parents=True, exist_ok=True)
+    workspace = new_workspace(state / "builds" / app_key(app))
+    try:
+        files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude)
+        log.detail(f"copied {files} files of {app}")
+        tree = BuildpackTree(workspace.cnb / "buildpacks")
+        _fill_tree(tree, request, project, app)
+        _write_platform_env(workspace, request, project)
+        mounts = _enter(workspace, log)
+        settings = _settings(request, workspace, cache.absolute(), environment, mounted=bool(mounts))
+        _run(settings, images, environment, log, mounted=bool(mounts))
+        app_facts = {"mounts": mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
+        remember(workspace, state, app_facts)
+    except BaseException:
+        discard(workspace)
+        raise
+
+
+def _checked_app(request: BuildRequest) -> Path:
+    app = request.app.resolve()
+    if not app.is_dir():
+        raise InvalidInputError("is not a directory", where=request.app, remedy="name the directory of your app")
+    if request.output is not None and request.output.resolve().is_relative_to(app):
+        raise InvalidInputError(
+            "lies inside the app, which a build never changes",
+            where=request.output,
+            remedy="choose an --output outside of it",
+        )
+    return app
+
+
+def _project(request: BuildRequest) -> ProjectBuildpacks:
+    path = request.descriptor or request.app / "project.toml"
+    if request.descriptor is not None and not path.is_file():
+        raise InvalidFileError("does not exist", where=path, remedy="correct --descriptor")
+    found = load(ProjectDescriptor, path, missing_ok=True)
+    return ProjectBuildpacks() if found is None else found.buildpacks
+
+
+def _fill_tree(tree: BuildpackTree, request: BuildRequest, project: ProjectBuildpacks, app: Path) -> None:
+    if request.buildpacks_dir is not None:
+        tree.add_all(request.buildpacks_dir)
+    project_dir = app if request.descriptor is None else request.descriptor.resolve().parent
+    write_order(
+        tree,
+        tree.path.parent / "order.toml",
+        given=request.buildpacks,
+        order=request.order,
+        project=project,
+        project_dir=project_dir,
+    )
+
+
+def _write_platform_env(workspace: Workspace, request: BuildRequest, project: ProjectBuildpacks) -> None:
+    values = {entry.name: entry.value for entry in project.build.env} | dict(request.env)
+    for name, value in values.items():
+        if "/" in name or "\0" in name + value or name in {"", ".", ".."}:
+            raise InvalidInputError(f"{name!r} can't be the name of an environment variable")
+        (workspace.platform / "env" / name).write_bytes(os.fsencode(value))
+
+
+def _enter(workspace: Workspace, log: BuildLog) -> dict[str, str]:
+    """Give the build its own view of the file system and return its mounts; none where the host forbids it."""
+    mounts = {
+        str(LAYERS): workspace.layers,
+        str(WORKSPACE): workspace.app,
+        "/platform": workspace.platform,
+        "/cnb": workspace.cnb,
+    }
+    if Path("/cnb").exists():
+        del mounts["/cnb"]
+    problem = namespace.obstacle(mounts, workspace.root)
+    if problem is not None:
+        log.warning(
+            f"this host forbids mount namespaces ({problem}): buildpacks run in {workspace.path}, so layers that "
+            f"contain absolute paths will not work in the image"
+        )
+        return {}
+    namespace.enter(mounts, workspace.root)
+    return {name: str(path) for name, path in mounts.items()}
+
+
+def _settings(
+    request: BuildRequest, workspace: Workspace, cache: Path, environment: Mapping[str, str], *, mounted: bool
+) -> Settings:
+    cnb = Path("/cnb") if mounted and not (Path("/cnb") / "lifecycle").exists() else workspace.cnb
+    if not (cnb / "order.toml").exists():
+        cnb = workspace.cnb
+    values = {
+        "app": str(WORKSPACE) if mounted else str(workspace.app),
+        "layers": str(LAYERS) if mounted else str(workspace.layers),
+        "platform": "/platform" if mounted else str(workspace.platform),
+        "buildpacks": str(cnb / "buildpacks"),
+        "order": str(cnb / "order.toml"),
+        "cache-dir": str(cache),
+        "run-image": request.run_image,
+        "run": str(workspace.path / "run.toml"),
+        "system": str(workspace.path / "system.toml"),
+        "build-config": str(workspace.path / "build-config"),
+        "launcher": str(launcher_path()),
+        "launcher-sbom": str(launcher_path().parent),
+        "process-type": request.process_type,
+        "uid": str(request.uid),
+        "gid": str(request.gid),
+    }
+    kept = {name: environment[name] for name in ("SOURCE_DATE_EPOCH", "CNB_EXEC_ENV") if name in environment}
+    parsed = ParsedFlags(
+        {name: (value,) for name, value in values.items()} | {"tag": request.tags[1:]}, (request.tags[0],)
+    )
+    return resolve(Phase.CREATOR, LATEST_PLATFORM_API, parsed, kept)
+
+
+def _run(
+    settings: Settings, images: LocalImages, environment: Mapping[str, str], log: BuildLog, *, mounted: bool
+) -> None:
+    paths = steps.ImagePaths(LAYERS, WORKSPACE, normalise_ancestors=True)
+    with steps.volume_cache(settings) as cache:
+        log.heading("Analyzing")
+        analyzed = steps.analyze(settings, images=images, paths=paths)
+        previous = analyzed.image.reference if analyzed.image else ""
+        log.note(f"previous image {previous}" if previous else "no previous image, every layer will be new")
+        log.heading("Detecting")
+        found = steps.detect(
+            settings,
+            analyzed,
+            environment=environment,
+            run=run_process,
+            output=log.output,
+            allow_extensions=_no_extensions,
+        )
+        log.group(found.group)
+        log.heading("Restoring")
+        log.restored(steps.restore(settings, found.analyzed, found.group, cache=cache, paths=paths))
+        log.heading("Building")
+        metadata = steps.build(
+            settings,
+            found.analyzed,
+            found.group,
+            found.plan,
+            environment=environment,
+            run=run_process,
+            output=log.output,
+            on_start=log.buildpack,
+        )
+        if not mounted:
+            _warn_of_paths(settings, log)
+        log.heading("Exporting")
+        ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images, paths=paths)
+        exported = steps.export(
+            settings, ready, images=images, cache=cache, observe=log.layer, observe_cache=log.cached
+        )
+    if exported.written.failures:
+        raise LifecycleError("; ".join(f"{name}: {why}" for name, why in exported.written.failures.items()))
+    log.result(exported.written, verdicts=exported.verdicts)
+
+
+def _no_extensions() -> None:
+    raise InvalidInputError(
+        "the order has image extensions, which this version can't apply", remedy="build without [[order-extensions]]"
+    )
+
+
+def _warn_of_paths(settings: Settings, log: BuildLog) -> None:
+    """Name the launch files that contain this host's path of the layers directory."""
+    needle = os.fsencode(settings.path("layers"))
+    for directory, _, names in os.walk(settings.path("layers")):
+        for name in names:
+            path = Path(directory, name)
+            if path.is_file() and not path.is_symlink() and _contains(path, needle):
+                log.warning(f"{path} contains the path of this build and will not work in the image")
+                return
+
+
+def _contains(path: Path, needle: bytes) -> bool:
+    tail = b""
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            if needle in tail + chunk:
+                return True
+            tail = chunk[-len(needle) :]
+    return False

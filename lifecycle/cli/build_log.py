@@ -1,0 +1,195 @@
+"""What a person sees of ``lifecycle build``: headings, each layer's fate, and at the end the image.
+
+The log goes to standard error, so that standard output holds the result alone; ``--json`` makes it one event a line.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from lifecycle.errors import LifecycleError
+
+if TYPE_CHECKING:
+    from lifecycle.images.store import WrittenImage
+    from lifecycle.model.group import Group, GroupElement
+    from lifecycle.phases.restore import RestoredLayers
+    from lifecycle.rules.export_plan import LayerVerdict
+
+_ANSI: Final = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
+_VERBS: Final = {"add": "added", "reuse": "reused", "refuse": "refused"}
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
+_THOUSAND: Final = 1000
+
+
+class Style(Enum):
+    """How much is said, and in which form."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+    JSON = "json"
+
+
+def size_text(size: int) -> str:
+    """Return a size for people: ``12.3 MB``."""
+    value = float(size)
+    for unit in _UNITS:
+        if value < _THOUSAND or unit == _UNITS[-1]:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= _THOUSAND
+    raise AssertionError
+
+
+def _wants_color() -> bool:
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+
+class _Handler(logging.Handler):
+    """Shows what the phases log: warnings always, the rest with ``--verbose``."""
+
+    def __init__(self, log: BuildLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING and not record.getMessage().startswith("Did not find SBOM"):
+            self._log.warning(record.getMessage())
+        elif record.levelno < logging.WARNING:
+            self._log.detail(record.getMessage())
+
+
+@dataclass(slots=True)
+class BuildLog:
+    """The log of one build."""
+
+    style: Style
+    color: bool = field(default_factory=_wants_color)
+    started: float = field(default_factory=time.monotonic)
+
+    def attach(self) -> None:
+        """Take the phases' own messages in."""
+        logger = logging.getLogger("lifecycle")
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+        logger.addHandler(_Handler(self))
+        logger.setLevel(logging.DEBUG if self.style is Style.VERBOSE else logging.WARNING)
+        logger.propagate = False
+
+    def heading(self, title: str) -> None:
+        """Begin a phase."""
+        self._event("phase", name=title.lower())
+        self._line(self._paint("36;1", f"==> {title}"))
+
+    def note(self, text: str) -> None:
+        """Say something of interest in the current phase."""
+        self._event("note", text=text)
+        self._line(f"    {text}")
+
+    def detail(self, text: str) -> None:
+        """Say something for ``--verbose``."""
+        if self.style is Style.VERBOSE:
+            self._line(self._paint("2", f"    {text}"))
+
+    def warning(self, text: str) -> None:
+        """Say what may surprise; shown even when quiet."""
+        self._event("warning", text=text)
+        if self.style is not Style.JSON:
+            sys.stderr.write(f"{self._paint('33;1', 'warning:')} {text}\n")
+
+    def group(self, group: Group) -> None:
+        """Say who takes part."""
+        for element in group.group:
+            self._event("buildpack", id=element.id, version=element.version)
+            self._line(f"    {element.id} {element.version}")
+
+    def buildpack(self, element: GroupElement) -> None:
+        """Begin a buildpack's turn."""
+        self._event("build", id=element.id, version=element.version)
+        self._line(self._paint("1", f"--> {element.id} {element.version}"))
+
+    def output(self, chunk: bytes) -> None:
+        """Pass on what a buildpack prints."""
+        if self.style is Style.QUIET:
+            return
+        if self.style is Style.JSON:
+            self._event("output", text=chunk.decode(errors="replace"))
+            return
+        sys.stderr.flush()
+        sys.stderr.buffer.write(chunk if self.color else _ANSI.sub(b"", chunk))
+        sys.stderr.buffer.flush()
+
+    def restored(self, account: RestoredLayers) -> None:
+        """Say of each layer of the last build what came back."""
+        for layer in account.layers:
+            self._event("restore", layer=layer.id, restored=layer.restored.value, reason=layer.reason)
+            self._line(f"    {layer.restored.value:<9} {layer.id}: {layer.reason}")
+        if not account.layers:
+            self._line("    nothing to restore")
+
+    def layer(self, verdict: LayerVerdict) -> None:
+        """Say of each layer of the image whether it is new, and why."""
+        self._event(
+            "layer",
+            id=verdict.id,
+            action=verdict.action.value,
+            reason=verdict.reason,
+            diff_id=verdict.diff_id,
+            size=verdict.size,
+        )
+        shown = size_text(verdict.size) if verdict.size else ""
+        self._line(f"    {_VERBS[verdict.action.value]:<7} {shown:>9}  {verdict.id}: {verdict.reason}")
+
+    def cached(self, verdict: LayerVerdict) -> None:
+        """Say of each cached layer whether it is new, and why."""
+        self._event("cache", id=verdict.id, action=verdict.action.value, reason=verdict.reason, size=verdict.size)
+        shown = size_text(verdict.size) if verdict.size else ""
+        self._line(f"    {_VERBS[verdict.action.value]:<7} {shown:>9}  {verdict.id} in cache: {verdict.reason}")
+
+    def result(self, written: WrittenImage, *, verdicts: tuple[LayerVerdict, ...]) -> None:
+        """Say what was built: the log's last words, and standard output's only ones."""
+        seconds = time.monotonic() - self.started
+        reused = sum(verdict.action.value == "reuse" for verdict in verdicts)
+        self._event(
+            "image",
+            reference=written.reference,
+            image_id=written.image_id,
+            names=list(written.names),
+            layers=len(verdicts),
+            reused=reused,
+        )
+        share = "every layer was reused" if reused == len(verdicts) else f"{reused} of {len(verdicts)} layers reused"
+        self._line(self._paint("32;1", f"==> Built in {seconds:.1f} s, {share}"))
+        if self.style is not Style.JSON:
+            for name in written.names:
+                sys.stdout.write(f"tag       {name}\n")
+            sys.stdout.write(f"image     {written.reference}\nimage id  {written.image_id}\n")
+
+    def error(self, error: LifecycleError) -> None:
+        """Say what went wrong, where, and what to do."""
+        self._event("error", message=error.message, where=error.where, remedy=error.remedy)
+        if self.style is Style.JSON:
+            return
+        where = "" if error.where is None else f"{error.where}: "
+        sys.stderr.write(f"{self._paint('31;1', 'error:')} {where}{error.message}\n")
+        if error.remedy:
+            sys.stderr.write(f"       {error.remedy}\n")
+
+    def _event(self, kind: str, **fields: Any) -> None:
+        if self.style is Style.JSON:
+            sys.stdout.write(json.dumps({"event": kind, **fields}, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+
+    def _line(self, text: str) -> None:
+        if self.style in {Style.NORMAL, Style.VERBOSE}:
+            sys.stderr.write(text + "\n")
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.color else text

@@ -1,0 +1,150 @@
+"""The buildpacks of ``lifecycle build``: from directories that people name to the tree and order of a builder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import InvalidFileError, InvalidInputError
+from lifecycle.files.atomic import write_atomic
+from lifecycle.files.codec import dumps, load, save
+from lifecycle.files.modules import Buildpack, read_buildpack
+from lifecycle.model.descriptor import Order, OrderElement, OrderGroup
+from lifecycle.model.ids import directory_name
+from lifecycle.oci.gojson import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lifecycle.model.project_descriptor import ProjectBuildpack, ProjectBuildpacks
+
+
+@dataclass(slots=True)
+class BuildpackTree:
+    """A directory ``<id>/<version>`` of links to buildpacks, and the order in which they are tried."""
+
+    path: Path
+    known: dict[str, list[Buildpack]] = field(default_factory=dict)
+
+    def add(self, root: Path) -> OrderElement:
+        """Add the buildpack in ``root``, with those beside a composite one that it refers to."""
+        buildpack = self._link(root)
+        if buildpack.descriptor.order:
+            self._add_components(buildpack)
+        info = buildpack.descriptor.buildpack
+        return OrderElement(id=info.id, version=info.version)
+
+    def add_all(self, buildpacks_dir: Path) -> None:
+        """Add every buildpack of a builder's directory."""
+        for descriptor in sorted(buildpacks_dir.glob("*/*/buildpack.toml")):
+            self._link(descriptor.parent)
+
+    def add_script(self, wanted: ProjectBuildpack, shell_api: tuple[str, str], script: str, number: int) -> OrderElement:
+        """Add an inline buildpack of project.toml.  Spec: extensions/project-descriptor.md "Inline Buildpack"."""
+        shell, api = shell_api
+        root = self.path.parent / "inline" / str(number)
+        (root / "bin").mkdir(parents=True)
+        info = Struct(id=wanted.id or f"inline/{number}", version="0.0.0")
+        save(root / "buildpack.toml", Struct(api=api, buildpack=info, targets=[Struct(os="linux")]))
+        for name, text in (("detect", "#!/bin/sh\nexit 0\n"), ("build", f"#!{shell}\n\n{script}\n")):
+            write_atomic(root / "bin" / name, text.encode())
+            (root / "bin" / name).chmod(0o755)
+        return self.add(root)
+
+    def find(self, buildpack_id: str, version: str) -> OrderElement:
+        """Return a known buildpack; the only or newest one if no version is asked for."""
+        found = self.known.get(buildpack_id, [])
+        if not version and found:
+            version = found[-1].descriptor.buildpack.version
+        if not any(each.descriptor.buildpack.version == version for each in found):
+            raise InvalidInputError(
+                f"project.toml asks for buildpack {buildpack_id}{version and '@' + version}, which is not at hand",
+                remedy="name its directory with --buildpack",
+            )
+        return OrderElement(id=buildpack_id, version=version)
+
+    def _link(self, root: Path) -> Buildpack:
+        if not (root / "buildpack.toml").is_file():
+            raise InvalidInputError("is not a buildpack: it has no buildpack.toml", where=root)
+        buildpack = read_buildpack(root)
+        info = buildpack.descriptor.buildpack
+        link = self.path / directory_name(info.id) / info.version
+        target = Path(os.path.abspath(root))
+        if link.is_symlink():
+            if link.readlink() != target:
+                raise InvalidInputError(
+                    f"buildpack {buildpack} is given twice: {link.readlink()} and {target}", remedy="keep one of them"
+                )
+            return buildpack
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+        self.known.setdefault(info.id, []).append(buildpack)
+        return buildpack
+
+    def _add_components(self, composite: Buildpack) -> None:
+        """Add what a composite buildpack refers to from among its neighbours, if it is not at hand yet."""
+        wanted = {(each.id, each.version) for group in composite.descriptor.order for each in group.group}
+        for descriptor in sorted(composite.root.parent.glob("*/buildpack.toml")):
+            try:
+                info = read_buildpack(descriptor.parent).descriptor.buildpack
+            except InvalidFileError:
+                continue
+            at_hand = any(each.descriptor.buildpack.version == info.version for each in self.known.get(info.id, ()))
+            if (info.id, info.version) in wanted and not at_hand:
+                self.add(descriptor.parent)
+
+
+def write_order(
+    tree: BuildpackTree,
+    path: Path,
+    *,
+    given: Sequence[Path],
+    order: Path | None,
+    project: ProjectBuildpacks,
+    project_dir: Path,
+) -> None:
+    """Write order.toml: the given buildpacks, else those of project.toml, else the builder's order.
+
+    Spec: extensions/project-descriptor.md "io.buildpacks.group", "io.buildpacks.pre.group", "io.buildpacks.post.group".
+    Raises ``InvalidInputError`` when there is none of them.
+    """
+    chosen = [tree.add(root) for root in given]
+    if not chosen:
+        chosen = _of_project(tree, project.group, project_dir, 0)
+    if chosen:
+        found = Order(order=(OrderGroup(group=tuple(chosen)),))
+    elif order is not None:
+        found = load(Order, order)
+    else:
+        raise InvalidInputError(
+            "there is no buildpack to build with", remedy="name one with --buildpack DIR, or a builder's --order FILE"
+        )
+    pre = _of_project(tree, project.pre.group, project_dir, 100)
+    post = _of_project(tree, project.post.group, project_dir, 200)
+    groups = [Struct(group=[_row(each) for each in (*pre, *group.group, *post)]) for group in found.order]
+    write_atomic(path, dumps(Struct(order=groups)).encode())
+
+
+def _of_project(
+    tree: BuildpackTree, wanted: Sequence[ProjectBuildpack], project_dir: Path, first: int
+) -> list[OrderElement]:
+    elements = []
+    for number, each in enumerate(wanted, first):
+        if each.script is not None:
+            elements.append(tree.add_script(each, (each.script.shell, each.script.api), each.script.inline, number))
+        elif each.uri and not each.uri.startswith("urn:"):
+            if "://" in each.uri and not each.uri.startswith("file://"):
+                raise InvalidInputError(
+                    f"project.toml asks for the buildpack at {each.uri}, which this version can't fetch",
+                    remedy="fetch it and name its directory with --buildpack",
+                )
+            elements.append(tree.add(project_dir / each.uri.removeprefix("file://")))
+        else:
+            elements.append(tree.find(each.id or each.uri.removeprefix("urn:buildpack:"), each.version))
+    return elements
+
+
+def _row(element: OrderElement) -> Struct:
+    return Struct(id=element.id, version=element.version, optional=element.optional or None)

@@ -1,0 +1,155 @@
+"""The commands for people: build an app, run it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lifecycle import __version__
+from lifecycle.cli.build_log import BuildLog, Style
+from lifecycle.cli.exit_codes import exit_code
+from lifecycle.errors import InvalidInputError, LifecycleError
+
+_BUILDERS_DIR = Path("/cnb/buildpacks")
+_BUILDERS_ORDER = Path("/cnb/order.toml")
+
+app = typer.Typer(
+    name="lifecycle",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Cloud Native Buildpacks: turn an app's source into an OCI image.",
+    epilog="Platforms call the phases by name: lifecycle analyzer | detector | restorer | builder | exporter | creator; "
+    "each prints its flags with -help.",
+)
+
+
+def run_commands() -> None:
+    """Run the command that the arguments name."""
+    app()
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[  # noqa: ARG001  # its callback does the work
+        bool, typer.Option("--version", help="Print the version.", callback=lambda value: _version(wanted=value))
+    ] = False,
+) -> None:
+    """Cloud Native Buildpacks: turn an app's source into an OCI image."""
+
+
+@app.command()
+def build(  # noqa: PLR0917  # one parameter for each option
+    source: Annotated[Path, typer.Argument(metavar="[APP]", help="The app's directory.", show_default=".")] = Path(),
+    buildpack: Annotated[
+        list[Path] | None, typer.Option("--buildpack", "-b", help="A buildpack's directory; repeatable, in order.")
+    ] = None,
+    buildpacks: Annotated[
+        Path | None, typer.Option(help="A builder's buildpacks, <id>/<version> each.  [/cnb/buildpacks if there]")
+    ] = None,
+    order: Annotated[Path | None, typer.Option(help="A builder's order.toml.  [/cnb/order.toml if there]")] = None,
+    run_image: Annotated[str, typer.Option(help="OCI layout or archive below the app, or 'scratch'.")] = "scratch",
+    tag: Annotated[
+        list[str] | None, typer.Option("--tag", "-t", help="Name of the image; repeatable.  [the directory's name]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where the image goes: a layout directory, or FILE.tar.")
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE for buildpacks; NAME takes yours; repeatable.")
+    ] = None,
+    env_file: Annotated[list[Path] | None, typer.Option(help="File of NAME=VALUE lines; repeatable.")] = None,
+    cache_dir: Annotated[Path | None, typer.Option(help="Where layers are cached.  [one for each app]")] = None,
+    clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Forget the cache first.")] = False,  # noqa: FBT002
+    descriptor: Annotated[Path | None, typer.Option(help="The project descriptor.  [APP/project.toml]")] = None,
+    process: Annotated[str, typer.Option(help="The process type that starts by default.")] = "",
+    uid: Annotated[int, typer.Option(help="Owner of the files in the image.")] = 1000,
+    gid: Annotated[int, typer.Option(help="Group of the files in the image.")] = 1000,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings, errors.")] = False,  # noqa: FBT002
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="What the phases do in detail.")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,  # noqa: FBT002
+) -> None:
+    """Build an image from an app directory."""
+    from lifecycle.cli.build import BuildRequest, build_image
+
+    style = Style.JSON if as_json else Style.QUIET if quiet else Style.VERBOSE if verbose else Style.NORMAL
+    log = BuildLog(style)
+    log.attach()
+    try:
+        request = BuildRequest(
+            app=source,
+            tags=tuple(tag or [_default_tag(source)]),
+            buildpacks=tuple(buildpack or ()),
+            buildpacks_dir=buildpacks or (_BUILDERS_DIR if _BUILDERS_DIR.is_dir() else None),
+            order=order or (_BUILDERS_ORDER if _BUILDERS_ORDER.is_file() else None),
+            run_image=run_image,
+            output=output,
+            env=_variables(env or [], env_file or []),
+            cache_dir=cache_dir,
+            clear_cache=clear_cache,
+            descriptor=descriptor,
+            process_type=process,
+            uid=uid,
+            gid=gid,
+        )
+        build_image(request, environment=os.environ, log=log)
+    except LifecycleError as error:
+        log.error(error)
+        raise typer.Exit(exit_code(error, None)) from None
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(
+    context: typer.Context,
+    process: Annotated[
+        str | None, typer.Argument(metavar="[PROCESS] [ARGS]...", help="A process type; the default one if left out.")
+    ] = None,
+) -> None:
+    """Start a process of the last build on this host."""
+    from lifecycle.cli.run import run_last_build
+
+    try:
+        run_last_build(process, context.args, os.environ)
+    except LifecycleError as error:
+        BuildLog(Style.NORMAL).error(error)
+        raise typer.Exit(exit_code(error, None)) from None
+
+
+def _default_tag(source: Path) -> str:
+    name = "".join(char if char.isalnum() and char.isascii() else "-" for char in source.resolve().name.lower())
+    return name.strip("-") or "app"
+
+
+def _variables(given: list[str], files: list[Path]) -> dict[str, str]:
+    lines = []
+    for path in files:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInputError(f"can't be read: {error}", where=path) from error
+        lines += [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    variables = {}
+    for entry in [*lines, *given]:
+        name, equals, value = entry.partition("=")
+        if not name.strip():
+            raise InvalidInputError(f"--env {entry!r} has no name", remedy="write --env NAME=VALUE")
+        if equals:
+            variables[name.strip()] = value
+        elif name.strip() in os.environ:
+            variables[name.strip()] = os.environ[name.strip()]
+    return variables
+
+

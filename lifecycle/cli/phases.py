@@ -1,0 +1,263 @@
+"""The phase executables: analyzer, detector, restorer, builder, exporter, creator.
+
+Spec: platform.md, one section for each phase.  Reference: cmd/lifecycle.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle import __version__
+from lifecycle.cli import steps
+from lifecycle.cli.exit_codes import exit_code
+from lifecycle.cli.flags import FlagError
+from lifecycle.cli.inputs import Kind, inputs_of
+from lifecycle.cli.phase_log import parse_level, raw_output, start_log
+from lifecycle.cli.phase_names import Phase
+from lifecycle.cli.settings import Settings, read_flags, resolve, wants
+from lifecycle.errors import InvalidInputError, LifecycleError
+from lifecycle.executables.process import run_process
+from lifecycle.files.codec import load, save
+from lifecycle.model.api import LATEST_PLATFORM_API, PlatformApi, PlatformFeature
+from lifecycle.model.build_metadata import BuildMetadata
+from lifecycle.model.group import Group
+from lifecycle.model.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.images.store import ImageStore
+
+_LOG = logging.getLogger(__name__)
+
+_FAILED_TO = {
+    Phase.ANALYZER: "analyze",
+    Phase.DETECTOR: "detect",
+    Phase.RESTORER: "restore",
+    Phase.BUILDER: "build",
+    Phase.EXPORTER: "export",
+    Phase.CREATOR: "create",
+}
+
+
+def run_phase(phase: Phase, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a phase as platforms call it and return its exit code."""
+    start_log(level=logging.DEBUG, color=not wants(arguments, "no-color"))
+    running = _Running(phase, environment)
+    try:
+        running.start(arguments)
+    except FlagError as error:
+        sys.stderr.write(f"{error}\n{_usage(phase, running.api)}")
+        return exit_code(error, None)
+    except LifecycleError as error:
+        verb = _FAILED_TO[running.step or phase]
+        _LOG.error("%s", f"failed to {verb}: {error}" if running.step else error)  # noqa: TRY400  # no traceback
+        return exit_code(error, running.step)
+    return 0
+
+
+class _Running:
+    """A phase on its way: what it was asked and which step it is in."""
+
+    def __init__(self, phase: Phase, environment: Mapping[str, str]) -> None:
+        self.phase = phase
+        self.environment = environment
+        self.api = LATEST_PLATFORM_API
+        self.step: Phase | None = None
+
+    def start(self, arguments: Sequence[str]) -> None:
+        if wants(arguments, "help", "h"):
+            sys.stdout.write(_usage(self.phase, self.api))
+            return
+        self.api = PlatformApi.parse(self.environment.get("CNB_PLATFORM_API"))
+        if wants(arguments, "version"):
+            sys.stdout.write(f"{__version__}\n")
+            return
+        settings = resolve(self.phase, self.api, read_flags(self.phase, self.api, arguments), self.environment)
+        color = not settings.switch("no_color") and "NO_COLOR" not in self.environment
+        level = parse_level(settings.text("log_level"))
+        start_log(level=level, color=color)
+        self.output = raw_output(color=color)
+        _LOG.debug("Starting %s...", self.phase)
+        _check_arguments(settings)
+        _RUN[self.phase](self, settings)
+
+    def images(self, settings: Settings) -> ImageStore:
+        """Return where images are kept."""
+        if settings.switch("layout"):
+            self.guard(settings, "export to OCI layout format", experimental=True)
+            from lifecycle.images.layout import LayoutStore
+
+            directory = settings.optional_path("layout_dir")
+            if directory is None:
+                raise InvalidInputError("-layout needs a directory", remedy="give it with -layout-dir")
+            return LayoutStore(directory)
+        place = "the Docker daemon" if settings.switch("daemon") else "a registry"
+        raise InvalidInputError(
+            f"this version can't keep images in {place}",
+            remedy="keep them in OCI layouts: -layout -layout-dir <dir> with CNB_EXPERIMENTAL_MODE=warn",
+        )
+
+    def guard(self, settings: Settings, feature: str, *, experimental: bool) -> None:
+        """Let an experimental feature pass as the platform said.  Spec: platform.md "Experimental Features"."""
+        if not experimental:
+            return
+        match settings.text("experimental_mode"):
+            case "error":
+                _LOG.error("Platform requested experimental feature '%s'", feature)
+                raise LifecycleError(
+                    "experimental features are disabled by CNB_EXPERIMENTAL_MODE=error",
+                    remedy="set CNB_EXPERIMENTAL_MODE to warn or silent",
+                )
+            case "quiet" | "silent":
+                pass
+            case _:
+                _LOG.warning("Platform requested experimental feature '%s'", feature)
+
+    def analyzer(self, settings: Settings) -> None:
+        images = self.images(settings)
+        self.step = Phase.ANALYZER
+        analyzed = steps.analyze(settings, images=images)
+        save(settings.path("analyzed"), analyzed.struct())
+
+    def detector(self, settings: Settings) -> None:
+        _refuse_root("detect")
+        self.step = Phase.DETECTOR
+        analyzed = steps.read_analyzed(settings)
+        found = self._detect(settings, analyzed)
+        save(settings.path("group"), found.group.struct())
+        save(settings.path("plan"), found.plan.struct())
+        if found.group.group_extensions:
+            save(settings.path("analyzed"), found.analyzed.struct())
+
+    def _detect(self, settings: Settings, analyzed: steps.Analyzed) -> steps.DetectedGroup:
+        return steps.detect(
+            settings,
+            analyzed,
+            environment=self.environment,
+            run=run_process,
+            output=self.output,
+            allow_extensions=lambda: self.guard(
+                settings, "Dockerfiles", experimental=PlatformFeature.EXTENSIONS_EXPERIMENTAL in settings.api
+            ),
+        )
+
+    def restorer(self, settings: Settings) -> None:
+        group = load(Group, settings.path("group"))
+        self.step = Phase.RESTORER
+        analyzed = steps.read_analyzed(settings)
+        with steps.volume_cache(settings) as cache:
+            if cache is None:
+                _LOG.warning("No cached data will be used, no cache specified.")
+            steps.restore(settings, analyzed, group, cache=cache)
+        save(settings.path("analyzed"), analyzed.struct())
+
+    def builder(self, settings: Settings) -> None:
+        _refuse_root("build")
+        self.step = Phase.BUILDER
+        group = load(Group, settings.path("group"))
+        plan = load(Plan, settings.path("plan"))
+        analyzed = steps.read_analyzed(settings)
+        steps.build(
+            settings, analyzed, group, plan, environment=self.environment, run=run_process, output=self.output
+        )
+
+    def exporter(self, settings: Settings) -> None:
+        images = self.images(settings)
+        self.step = Phase.EXPORTER
+        group = load(Group, settings.path("group"))
+        analyzed = steps.read_analyzed(settings)
+        metadata = load(BuildMetadata, settings.path("layers") / "config" / "metadata.toml")
+        with steps.volume_cache(settings) as cache:
+            ready = steps.prepare_export(settings, analyzed, group, metadata, images=images)
+            steps.export(settings, ready, images=images, cache=cache)
+
+    def creator(self, settings: Settings) -> None:
+        images = self.images(settings)
+        with steps.volume_cache(settings) as cache:
+            self._enter(Phase.ANALYZER, "ANALYZING")
+            analyzed = steps.analyze(settings, images=images)
+            self._enter(Phase.DETECTOR, "DETECTING")
+            found = self._detect(settings, analyzed)
+            if PlatformFeature.CREATOR_ALWAYS_RESTORES in settings.api or not settings.switch("skip_restore"):
+                self._enter(Phase.RESTORER, "RESTORING")
+                if cache is None:
+                    _LOG.warning("No cached data will be used, no cache specified.")
+                steps.restore(settings, found.analyzed, found.group, cache=cache)
+            self._enter(Phase.BUILDER, "BUILDING")
+            metadata = steps.build(
+                settings,
+                found.analyzed,
+                found.group,
+                found.plan,
+                environment=self.environment,
+                run=run_process,
+                output=self.output,
+            )
+            self._enter(Phase.EXPORTER, "EXPORTING")
+            ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images)
+            steps.export(settings, ready, images=images, cache=cache)
+
+    def _enter(self, step: Phase, title: str) -> None:
+        self.step = step
+        _LOG.info("===> %s", title)
+
+
+_RUN = {
+    Phase.ANALYZER: _Running.analyzer,
+    Phase.DETECTOR: _Running.detector,
+    Phase.RESTORER: _Running.restorer,
+    Phase.BUILDER: _Running.builder,
+    Phase.EXPORTER: _Running.exporter,
+    Phase.CREATOR: _Running.creator,
+}
+
+
+def _check_arguments(settings: Settings) -> None:
+    """Check the number and form of image arguments.  Spec: platform.md "Usage" of each phase."""
+    from lifecycle.oci.reference import parse_reference, parse_tag
+
+    count = len(settings.images)
+    match settings.phase:
+        case Phase.ANALYZER | Phase.CREATOR:
+            if count != 1:
+                raise InvalidInputError(f"failed to parse arguments: received {count} arguments, but expected 1")
+        case Phase.EXPORTER:
+            if not count:
+                raise InvalidInputError("failed to parse arguments: at least one image argument is required")
+            if settings.text("run_image") and settings.text("run_image") != os.environ.get("CNB_RUN_IMAGE"):
+                raise InvalidInputError("-run-image is unsupported", remedy="give it to the analyzer")
+        case Phase.DETECTOR | Phase.BUILDER:
+            if count:
+                raise InvalidInputError("failed to parse arguments: received unexpected arguments")
+        case Phase.RESTORER:
+            if count:
+                raise InvalidInputError("failed to parse arguments: received unexpected Args")
+    if settings.switch("layout") and all(Path(name).is_absolute() for name in settings.images):
+        return
+    references = [parse_tag(name) for name in (*settings.images, *settings.list("tag"))]
+    if settings.text("previous_image") and not settings.switch("layout"):
+        parse_reference(settings.text("previous_image"))
+    if not settings.switch("daemon") and len({each.registry for each in references}) > 1:
+        raise InvalidInputError(
+            "writing to multiple registries is unsupported", remedy="give names of one registry in each run"
+        )
+
+
+def _refuse_root(verb: str) -> None:
+    if os.geteuid() == 0:
+        raise LifecycleError(f"failed to {verb}: refusing to run as root", remedy="run this phase as another user")
+
+
+def _usage(phase: Phase, api: PlatformApi) -> str:
+    lines = [f"Usage of {phase}:"]
+    for row in inputs_of(phase, api):
+        value = "" if row.kind is Kind.FLAG else f" {row.kind.name.lower()}"
+        source = f" (environment: {row.variable})" if row.variable else ""
+        default = f" (default: {row.default})" if row.default else ""
+        lines.append(f"  -{row.flag}{value}{source}{default}")
+    return "\n".join([*lines, ""])

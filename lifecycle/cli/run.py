@@ -1,0 +1,46 @@
+"""``lifecycle run``: a process of the last build, started on this host by the launcher of the image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from lifecycle.cli.workspace import last_build, state_dir
+from lifecycle.executables import namespace
+from lifecycle.launcher import launcher_path
+from lifecycle.launcher.run import launch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+def run_last_build(process: str | None, args: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Become the process; raise ``LaunchError`` if there is no build or no such process.
+
+    The process sees the directories of the build at their places in the image, as the build did.
+    """
+    workspace, facts = last_build(state_dir(environment))
+    mounts = {name: Path(path) for name, path in facts.get("mounts", {}).items()}
+    launcher = launcher_path()
+    if mounts and namespace.obstacle(mounts, workspace.root) is None:
+        namespace.enter(mounts, workspace.root)
+        layers, app = Path("/layers"), Path("/workspace")
+    else:
+        layers, app = workspace.layers, workspace.app
+    launch(
+        launcher=launcher,
+        layers_dir=layers,
+        app_dir=app,
+        process=process or _default_process(layers),
+        args=list(args),
+        platform_api=str(facts["platform_api"]),
+        env=environment,
+    )
+
+
+def _default_process(layers: Path) -> str | None:
+    from lifecycle.files.codec import load
+    from lifecycle.model.build_metadata import BuildMetadata
+
+    metadata = load(BuildMetadata, layers / "config" / "metadata.toml")
+    return metadata.default_process_type or None

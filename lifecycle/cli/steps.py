@@ -1,0 +1,382 @@
+"""The steps of a build, from resolved settings to the files and images that each leaves.
+
+Phase executables run one step between reading and writing its files; creator and ``lifecycle build`` run all.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform as host
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from lifecycle import __version__
+from lifecycle.errors import ExportError, ImageNotFoundError, InvalidInputError
+from lifecycle.files.codec import load, save
+from lifecycle.files.os_release import read_distro
+from lifecycle.model.analyzed import Analyzed
+from lifecycle.model.api import PlatformFeature
+from lifecycle.model.build_metadata import LauncherSource
+from lifecycle.model.descriptor import Order, System
+from lifecycle.model.project import ProjectMetadata
+from lifecycle.model.run import Run, Stack
+from lifecycle.model.target import TargetData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import PurePosixPath
+
+    from lifecycle.cache.store import Cache
+    from lifecycle.cli.settings import Settings
+    from lifecycle.executables.process import Runner
+    from lifecycle.images.store import Image, ImageStore
+    from lifecycle.model.build_metadata import BuildMetadata
+    from lifecycle.model.group import Group, GroupElement
+    from lifecycle.model.plan import Plan
+    from lifecycle.phases.export import Exported
+    from lifecycle.phases.export_inputs import ExportInputs
+    from lifecycle.phases.restore import RestoredLayers
+    from lifecycle.rules.export_plan import LayerVerdict
+
+_LOG = logging.getLogger(__name__)
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+LAUNCHER_REPOSITORY = "github.com/buildpacks/lifecycle"
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePaths:
+    """Where the image has its directories, if that differs from the disk."""
+
+    layers_dir: PurePosixPath | None = None
+    app_dir: PurePosixPath | None = None
+    normalise_ancestors: bool = False
+
+
+IN_PLACE = ImagePaths()
+
+
+def host_architecture() -> str:
+    """Return the architecture of this host as images name it: ``amd64``, ``arm64``."""
+    machine = host.machine()
+    return _ARCHITECTURES.get(machine, machine)
+
+
+def read_run(settings: Settings) -> Run:
+    """Read run.toml; empty where the Platform API has none or the file is missing."""
+    if PlatformFeature.RUN_TOML not in settings.api:
+        return Run()
+    path = settings.path("run")
+    found = load(Run, path, missing_ok=True)
+    if found is None:
+        _LOG.info('No run metadata found at path "%s"', path)
+    return found or Run()
+
+
+def read_stack(settings: Settings) -> Stack:
+    """Read stack.toml; empty where the Platform API has none or the file is missing."""
+    if PlatformFeature.STACK_TOML not in settings.api:
+        return Stack()
+    path = settings.path("stack")
+    found = load(Stack, path, missing_ok=True)
+    if found is None:
+        _LOG.info('No stack metadata found at path "%s"', path)
+    return found or Stack()
+
+
+def read_analyzed(settings: Settings) -> Analyzed:
+    """Read analyzed.toml; a missing one is a warning."""
+    path = settings.path("analyzed")
+    found = load(Analyzed, path, missing_ok=True)
+    if found is None:
+        _LOG.warning('No analyzed metadata found at path "%s"', path)
+    return found or Analyzed()
+
+
+def known_target(analyzed: Analyzed) -> TargetData:
+    """Return what is known of the target: analyzed.toml's, completed from this host.
+
+    Spec: platform.md "analyzed.toml (TOML)": distribution data that is missing comes from /etc/os-release.
+    """
+    target = (analyzed.run_image.target if analyzed.run_image else None) or TargetData()
+    if target.distro is None or not target.distro.name:
+        _LOG.debug("target distro name/version labels not found, reading /etc/os-release file")
+        target = target.model_copy(update={"distro": read_distro()})
+    return target.model_copy(update={"os": target.os or "linux", "arch": target.arch or host_architecture()})
+
+
+def exec_env(settings: Settings) -> str:
+    """Return the execution environment; ``""`` where the Platform API has none."""
+    if PlatformFeature.EXEC_ENV not in settings.api:
+        return ""
+    value = settings.text("exec_env")
+    if "/" in value:
+        raise InvalidInputError(f"CNB_EXEC_ENV is {value!r}, which holds the reserved character '/'")
+    return value
+
+
+def analyze(settings: Settings, *, images: ImageStore, paths: ImagePaths = IN_PLACE) -> Analyzed:
+    """Look at the previous image and choose the run image."""
+    from lifecycle.phases.analyze import AnalyzeInputs
+    from lifecycle.phases.analyze import analyze as phase
+
+    inputs = AnalyzeInputs(
+        api=settings.api,
+        image=settings.images[0],
+        layers_dir=settings.path("layers"),
+        tags=settings.list("tag"),
+        previous_image=settings.text("previous_image"),
+        run_image=settings.text("run_image"),
+        run=read_run(settings),
+        stack=read_stack(settings),
+        skip_layers=settings.switch("skip_layers") or settings.switch("skip_restore"),
+        image_layers_dir=paths.layers_dir,
+    )
+    return phase(inputs, images=images)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectedGroup:
+    """What detection leaves: group, plan, and the analysis as extensions changed it."""
+
+    group: Group
+    plan: Plan
+    analyzed: Analyzed
+
+
+def detect(
+    settings: Settings,
+    analyzed: Analyzed,
+    *,
+    environment: Mapping[str, str],
+    run: Runner,
+    output: Callable[[bytes], None],
+    allow_extensions: Callable[[], None],
+) -> DetectedGroup:
+    """Choose the group and resolve its plan; let its extensions generate Dockerfiles."""
+    from lifecycle.phases.detect import DetectInputs
+    from lifecycle.phases.detect import detect as phase
+
+    order = load(Order, settings.path("order"))
+    if order.order_extensions:
+        allow_extensions()
+    system = System()
+    if PlatformFeature.SYSTEM_BUILDPACKS in settings.api:
+        system = load(System, settings.path("system"), missing_ok=True) or System()
+    target = known_target(analyzed)
+    inputs = DetectInputs(
+        platform_api=settings.api,
+        app_dir=settings.path("app"),
+        buildpacks_dir=settings.path("buildpacks"),
+        extensions_dir=settings.path("extensions"),
+        platform_dir=settings.path("platform"),
+        build_config_dir=settings.path("build_config"),
+        order=order,
+        system=system,
+        target=target,
+        exec_env=exec_env(settings),
+        stack_id=settings.text("stack_id"),
+        process_env=environment,
+    )
+    detected = phase(inputs, run=run)
+    if not detected.group.group_extensions:
+        return DetectedGroup(detected.group, detected.plan, analyzed)
+    from lifecycle.phases.generate import GenerateInputs, generate
+
+    generated = generate(
+        GenerateInputs(
+            platform_api=settings.api,
+            app_dir=inputs.app_dir,
+            extensions_dir=inputs.extensions_dir,
+            generated_dir=settings.path("generated"),
+            platform_dir=inputs.platform_dir,
+            build_config_dir=inputs.build_config_dir,
+            group=detected.group,
+            plan=detected.plan,
+            analyzed=analyzed,
+            run_metadata=read_run(settings),
+            target=target,
+            process_env=environment,
+        ),
+        run=run,
+        output=output,
+    )
+    return DetectedGroup(detected.group, generated.plan, generated.analyzed)
+
+
+def restore(
+    settings: Settings, analyzed: Analyzed, group: Group, *, cache: Cache | None, paths: ImagePaths = IN_PLACE
+) -> RestoredLayers:
+    """Bring back layers, their metadata and stores of the last build."""
+    from lifecycle.phases.restore import RestoreInputs
+    from lifecycle.phases.restore import restore as phase
+
+    return phase(
+        RestoreInputs(
+            api=settings.api,
+            layers_dir=settings.path("layers"),
+            buildpacks=group.group,
+            metadata=analyzed.metadata,
+            skip_layers=settings.switch("skip_layers") or settings.switch("skip_restore"),
+            image_layers_dir=paths.layers_dir,
+        ),
+        cache=cache,
+    )
+
+
+def build(
+    settings: Settings,
+    analyzed: Analyzed,
+    group: Group,
+    plan: Plan,
+    *,
+    environment: Mapping[str, str],
+    run: Runner,
+    output: Callable[[bytes], None],
+    on_start: Callable[[GroupElement], None] = lambda _: None,
+) -> BuildMetadata:
+    """Run the group's buildpacks and leave metadata.toml for exporter and launcher."""
+    from lifecycle.phases.build import BuildInputs, save_build_metadata
+    from lifecycle.phases.build import build as phase
+
+    layers_dir = settings.path("layers")
+    built = phase(
+        BuildInputs(
+            platform_api=settings.api,
+            app_dir=settings.path("app"),
+            layers_dir=layers_dir,
+            buildpacks_dir=settings.path("buildpacks"),
+            platform_dir=settings.path("platform"),
+            build_config_dir=settings.path("build_config"),
+            group=group,
+            plan=plan,
+            target=known_target(analyzed),
+            exec_env=exec_env(settings),
+            process_env=environment,
+        ),
+        run=run,
+        output=output,
+        on_start=on_start,
+    )
+    save_build_metadata(layers_dir, built.metadata, settings.api)
+    return built.metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that is ready to go: its inputs and the two images that it builds on."""
+
+    inputs: ExportInputs
+    base: Image
+    previous: Image | None
+    extended: Image | None
+
+
+def prepare_export(
+    settings: Settings,
+    analyzed: Analyzed,
+    group: Group,
+    metadata: BuildMetadata,
+    *,
+    images: ImageStore,
+    paths: ImagePaths = IN_PLACE,
+) -> Export:
+    """Gather what an export needs; raise ``ExportError`` or ``ImageNotFoundError`` if something is missing."""
+    from lifecycle.phases.export_inputs import ExportInputs
+
+    reference = analyzed.run_image.reference if analyzed.run_image else ""
+    if not reference:
+        raise ExportError("run image not found in analyzed metadata", remedy="run the analyzer first")
+    base = images.find(reference)
+    if base is None:
+        raise ImageNotFoundError("the run image is not there any more", where=reference)
+    previous = images.find(analyzed.image.reference) if analyzed.image and analyzed.image.reference else None
+    project = load(ProjectMetadata, settings.path("project_metadata"), missing_ok=True)
+    if project is None:
+        _LOG.debug("no project metadata found at path '%s'", settings.path("project_metadata"))
+    inputs = ExportInputs(
+        api=settings.api,
+        names=tuple(dict.fromkeys((*settings.images, *settings.list("tag")))),
+        layers_dir=settings.path("layers"),
+        app_dir=settings.path("app"),
+        group=group,
+        build_metadata=metadata,
+        analyzed=analyzed,
+        launcher=LauncherSource(version=__version__, repository=LAUNCHER_REPOSITORY, commit=""),
+        uid=settings.number("uid"),
+        gid=settings.number("gid"),
+        image_layers_dir=paths.layers_dir,
+        image_app_dir=paths.app_dir,
+        normalise_ancestors=paths.normalise_ancestors,
+        run=read_run(settings),
+        stack=read_stack(settings),
+        project_metadata=project or ProjectMetadata(),
+        launcher_path=settings.path("launcher"),
+        launcher_sbom_dir=settings.path("launcher_sbom"),
+        extended_dir=settings.path("extended"),
+        process_type=settings.text("process_type"),
+        source_date_epoch=settings.text("source_date_epoch") or None,
+        exec_env=settings.text("exec_env"),
+    )
+    return Export(inputs, base, previous, _extended_image(settings))
+
+
+def _extended_image(settings: Settings) -> Image | None:
+    """Open the run image as image extensions left it, if they did."""
+    if PlatformFeature.RUN_IMAGE_EXTENSION not in settings.api:
+        return None
+    from lifecycle.phases.extended_run_image import extended_layout
+
+    layout = extended_layout(settings.path("extended"))
+    if layout is None:
+        return None
+    from lifecycle.images.layout import DirectoryStore
+
+    return DirectoryStore(layout).find("")
+
+
+def export(
+    settings: Settings,
+    ready: Export,
+    *,
+    images: ImageStore,
+    cache: Cache | None,
+    observe: Callable[[LayerVerdict], None] = lambda _: None,
+    observe_cache: Callable[[LayerVerdict], None] = lambda _: None,
+) -> Exported:
+    """Write the image, report.toml and then the cache, whose failure is only a warning."""
+    from lifecycle.phases.cache_export import export_cache
+    from lifecycle.phases.export import export as phase
+
+    with TemporaryDirectory(prefix="lifecycle.exporter.layer") as work:
+        exported = phase(
+            ready.inputs,
+            images=images,
+            base=ready.base,
+            previous=ready.previous,
+            extended=ready.extended,
+            work_dir=Path(work),
+            observe=observe,
+        )
+    save(settings.path("report"), exported.report.struct())
+    if cache is None:
+        _LOG.warning("No cached data will be used, no cache specified.")
+    else:
+        export_cache(ready.inputs, cache=cache, exported=exported.verdicts, observe=observe_cache)
+    return exported
+
+
+@contextmanager
+def volume_cache(settings: Settings) -> Iterator[Cache | None]:
+    """Give the cache of ``-cache-dir``; ``None`` where none is given."""
+    path = settings.optional_path("cache_dir")
+    if path is None:
+        yield None
+        return
+    from lifecycle.cache.volume import VolumeCache
+
+    yield VolumeCache(path)
+
+
