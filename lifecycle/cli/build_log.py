@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
+    from lifecycle.files.modules import Buildpack
     from lifecycle.images.store import WrittenImage
-    from lifecycle.model.group import Group, GroupElement
+    from lifecycle.model.group import Group
     from lifecycle.phases.restore import RestoredLayers
     from lifecycle.rules.export_plan import LayerVerdict
 
@@ -110,10 +111,11 @@ class BuildLog:
             self._event("buildpack", id=element.id, version=element.version)
             self._line(f"    {element.id} {element.version}")
 
-    def buildpack(self, element: GroupElement) -> None:
+    def buildpack(self, buildpack: Buildpack) -> None:
         """Begin a buildpack's turn."""
-        self._event("build", id=element.id, version=element.version)
-        self._line(self._paint("1", f"--> {element.id} {element.version}"))
+        info = buildpack.descriptor.buildpack
+        self._event("build", id=info.id, version=info.version)
+        self._line(self._paint("1", f"--> {info.id} {info.version}"))
 
     def output(self, chunk: bytes) -> None:
         """Pass on what a buildpack prints."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from lifecycle.images.store import ImageStore
+    from lifecycle.model.analyzed import Analyzed
 
 _LOG = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class _Running:
         if found.group.group_extensions:
             save(settings.path("analyzed"), found.analyzed.struct())
 
-    def _detect(self, settings: Settings, analyzed: steps.Analyzed) -> steps.DetectedGroup:
+    def _detect(self, settings: Settings, analyzed: Analyzed) -> steps.DetectedGroup:
         return steps.detect(
             settings,
             analyzed,

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from lifecycle.cache.store import Cache
     from lifecycle.cli.settings import Settings
     from lifecycle.executables.process import Runner
+    from lifecycle.files.modules import Buildpack
     from lifecycle.images.store import Image, ImageStore
     from lifecycle.model.build_metadata import BuildMetadata
-    from lifecycle.model.group import Group, GroupElement
+    from lifecycle.model.group import Group
     from lifecycle.model.plan import Plan
     from lifecycle.phases.export import Exported
     from lifecycle.phases.export_inputs import ExportInputs
@@ -235,10 +236,10 @@ def build(
     environment: Mapping[str, str],
     run: Runner,
     output: Callable[[bytes], None],
-    on_start: Callable[[GroupElement], None] = lambda _: None,
+    on_start: Callable[[Buildpack], None] = lambda _: None,
 ) -> BuildMetadata:
     """Run the group's buildpacks and leave metadata.toml for exporter and launcher."""
-    from lifecycle.phases.build import BuildInputs, save_build_metadata
+    from lifecycle.phases.build import BuildInputs
     from lifecycle.phases.build import build as phase
 
     layers_dir = settings.path("layers")
@@ -258,9 +259,9 @@ def build(
         ),
         run=run,
         output=output,
-        on_start=on_start,
+        on_buildpack_start=on_start,
     )
-    save_build_metadata(layers_dir, built.metadata, settings.api)
+    save(layers_dir / "config" / "metadata.toml", built.metadata.struct(settings.api))
     return built.metadata
 
 
@@ -315,7 +316,6 @@ def prepare_export(
         project_metadata=project or ProjectMetadata(),
         launcher_path=settings.path("launcher"),
         launcher_sbom_dir=settings.path("launcher_sbom"),
-        extended_dir=settings.path("extended"),
         process_type=settings.text("process_type"),
         source_date_epoch=settings.text("source_date_epoch") or None,
         exec_env=settings.text("exec_env"),

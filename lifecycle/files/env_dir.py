@@ -6,10 +6,10 @@ Spec: buildpack.md "Provided by the Buildpacks", platform.md "User-Provided Vari
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
+from lifecycle.files.regular_file import open_file
 from lifecycle.rules.environment import SEARCH_PATHS, LayerEnvironment
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ _MAX_VALUE = 16 * 1024 * 1024
 def read_env_dir(directory: Path) -> dict[str, str]:
     """Return the files of a directory by name, contents unmodified; a missing directory is empty.
 
-    Directories are passed over, links to files are read.  Raises ``InvalidFileError`` for what can't be read or
-    can't be a variable.
+    Directories are passed over, links to files are read.  Raises ``InvalidFileError`` for what can't be read
+    and what can't be a variable.
     """
     try:
         with os.scandir(directory) as entries:
@@ -53,14 +53,11 @@ def read_layer_environment(layer_dir: Path) -> LayerEnvironment:
 def _value(path: Path) -> str:
     if "=" in path.name:
         raise InvalidFileError("the name of a variable can't hold '='", where=path, remedy="rename the file")
-    try:
-        # Opened without waiting, for the other end of a named pipe may never come.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123  # a descriptor
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InvalidFileError("is neither a file nor a directory", where=path)
+    with open_file(path) as file:
+        try:
             data = file.read(_MAX_VALUE + 1)
-    except OSError as error:
-        raise InvalidFileError(f"can't be read: {error.strerror}", where=path) from error
+        except OSError as error:
+            raise InvalidFileError(f"can't be read: {error.strerror}", where=path) from error
     if len(data) > _MAX_VALUE:
         raise InvalidFileError(f"is longer than {_MAX_VALUE // 2**20} MiB", where=path)
     if b"\x00" in data:

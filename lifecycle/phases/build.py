@@ -1,14 +1,15 @@
-"""Build: run the buildpacks of the group and gather what they say of the app.
+"""The build: every buildpack of the group contributes its layers and processes.
 
-Spec: buildpack.md "Phase #3: Build", platform.md "builder".
+Spec: buildpack.md "Phase #5: Build"; platform.md "builder".
 """
 
 from __future__ import annotations
 
 import logging
-import os
+import shutil
 import signal
 import tempfile
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,23 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import BuildError, BuildpackApiError, BuildpackBuildError, LifecycleError
 from lifecycle.executables.process import Command
-from lifecycle.files.codec import load, save
+from lifecycle.files.atomic import write_atomic
+from lifecycle.files.codec import save
 from lifecycle.files.env_dir import read_env_dir, read_layer_environment
+from lifecycle.files.layers_dir import (
+    WrittenLayer,
+    copy_output,
+    create_directory,
+    read_build_outputs,
+    set_aside,
+)
 from lifecycle.files.modules import find_buildpack
-from lifecycle.files.sbom_files import copy_sboms, find_sboms, remove_sboms, save_legacy_bom
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.build_metadata import BuildMetadata
-from lifecycle.model.ids import directory_name, is_layer_name
-from lifecycle.model.launch import Build, Launch
-from lifecycle.model.layer import LayerMetadata, LayerTypes
-from lifecycle.rules.buildpack_plan import check_unmet, plan_for, without_met
+from lifecycle.model.ids import directory_name
+from lifecycle.model.plan import BuildpackPlan
+from lifecycle.rules import bom
+from lifecycle.rules.buildpack_plan import met_names, without_met
 from lifecycle.rules.environment import (
     Phase,
     base_environment,
@@ -33,30 +41,32 @@ from lifecycle.rules.environment import (
     with_layer,
     with_platform,
 )
-from lifecycle.rules.launch import MergedProcesses, attributed_bom, launch_processes, merge_processes
-from lifecycle.rules.sbom import sbom_copies
+from lifecycle.rules.launch import ProcessTypes, upgraded
+from lifecycle.rules.plan import entries_for
+from lifecycle.rules.sbom import is_sbom_name, sbom_copies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lifecycle.executables.process import Runner
+    from lifecycle.files.layers_dir import BuildOutputs
     from lifecycle.files.modules import Buildpack
     from lifecycle.model.api import PlatformApi
     from lifecycle.model.build_metadata import Process
-    from lifecycle.model.group import Group, GroupElement
-    from lifecycle.model.launch import AttributedBomEntry
-    from lifecycle.model.plan import BuildpackPlan, Plan
+    from lifecycle.model.group import Group
+    from lifecycle.model.launch import AttributedBomEntry, BomEntry, Label, Slice
+    from lifecycle.model.plan import Plan, Require
     from lifecycle.model.target import TargetData
-    from lifecycle.rules.sbom import SbomCopy
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildInputs:
-    """Everything that the build depends on; paths are absolute.
+    """Everything that a build depends on; paths are absolute.
 
-    ``group`` and ``plan`` are those of detection; without ``target`` no variable tells it.
+    ``group`` and ``plan`` are those of detection; ``target`` is the target data of the build, gaps filled
+    (``rules.targets.complete_target``), without which no variable tells it.
     """
 
     platform_api: PlatformApi
@@ -73,27 +83,26 @@ class BuildInputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """metadata.toml to write."""
+class BuildpackAccount:
+    """What one buildpack did: its layers in the order of their files, and how long its ``bin/build`` took."""
 
-    metadata: BuildMetadata
+    buildpack: Buildpack
+    layers: tuple[WrittenLayer, ...]
+    processes: tuple[Process, ...]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Output:
-    """What one buildpack left: its layers by name, and its files beside them."""
+class Built:
+    """metadata.toml to write, what of the plan nobody met, and the account of every buildpack in order."""
 
-    layers: Mapping[str, LayerTypes]
-    launch: Launch
-    processes: tuple[Process, ...]
-    build_toml: Build
-    launch_bom: tuple[AttributedBomEntry, ...]
-    build_bom: tuple[AttributedBomEntry, ...]
-    sboms: tuple[SbomCopy, ...]
+    metadata: BuildMetadata
+    plan: Plan
+    buildpacks: tuple[BuildpackAccount, ...]
 
 
-def _ignore(_: GroupElement) -> None:
-    """Take no notice of the start of a buildpack."""
+def _unobserved(_event: object) -> None:
+    """Take no notice."""
 
 
 def build(
@@ -101,75 +110,27 @@ def build(
     *,
     run: Runner,
     output: Callable[[bytes], None],
-    on_start: Callable[[GroupElement], None] = _ignore,
+    on_buildpack_start: Callable[[Buildpack], None] = _unobserved,
+    on_buildpack_finish: Callable[[BuildpackAccount], None] = _unobserved,
 ) -> Built:
-    """Run ``bin/build`` of every buildpack of the group in order; the first that fails ends the build.
+    """Run ``bin/build`` of every buildpack of the group and collect what they leave.
 
     Raises ``BuildpackBuildError`` for an executable that fails, ``BuildpackApiError`` for an API that is not
-    supported, and ``BuildError`` for unusable output.
+    supported and ``BuildError`` for anything else.
     """
-    _log.debug("Starting build")
     with _translated():
-        remove_sboms(inputs.layers_dir)
-        platform_files = read_env_dir(inputs.platform_dir / "env")
-        build_config_files = read_env_dir(inputs.build_config_dir / "env")
-    env = base_environment(inputs.process_env)
-    plan = inputs.plan
-    merged = MergedProcesses()
-    outputs: list[_Output] = []
-    for element in inputs.group.group:
-        _log.debug("Running build for buildpack %s", element)
-        on_start(element)
-        with _translated():
-            buildpack = find_buildpack(inputs.buildpacks_dir, element.id, element.version)
-            given = plan_for(plan, element.id)
-            own_env = with_platform(
-                env,
-                platform_files=platform_files,
-                build_config_files=build_config_files,
-                clear_env=buildpack.descriptor.buildpack.clear_env,
-            )
-            directory = inputs.layers_dir / directory_name(element.id)
-            directory.mkdir(parents=True, exist_ok=True)
-            _run_buildpack(inputs, buildpack, directory, given, own_env, run=run, output=output)
-            found = _read_output(directory, buildpack, element, given)
-            for name, types in found.layers.items():
-                if types.build:
-                    env = with_layer(env, read_layer_environment(directory / name))
-        plan = without_met(plan, given, found.build_toml.unmet)
-        merged, redefined = merge_processes(merged, found.processes)
-        if redefined:
-            _log.warning(
-                "redefining the following default process type with a process not marked as default: %s",
-                redefined,
-            )
-        outputs.append(found)
-        _log.debug("Finished running build for buildpack %s", element)
-    launch_bom = tuple(entry for each in outputs for entry in each.launch_bom)
-    legacy_files = PlatformFeature.LEGACY_SBOM_FILE in inputs.platform_api
-    with _translated():
-        _collect_sboms(inputs, outputs, launch_bom)
-    _log.debug("Finished build")
-    return Built(
-        BuildMetadata(
-            bom=() if legacy_files else launch_bom,
-            buildpacks=inputs.group.group,
-            extensions=inputs.group.group_extensions,
-            labels=tuple(label for each in outputs for label in each.launch.labels),
-            processes=merged.processes,
-            slices=tuple(part for each in outputs for part in each.launch.slices),
-            default_process_type=merged.default_type,
-        )
-    )
-
-
-def save_build_metadata(layers_dir: Path, metadata: BuildMetadata, api: PlatformApi) -> None:
-    """Write ``<layers>/config/metadata.toml``; a link that a buildpack put in place of ``config`` is not followed."""
-    directory = layers_dir / "config"
-    with _translated():
-        if directory.is_symlink():
-            directory.unlink()
-        save(directory / "metadata.toml", metadata.struct(api))
+        buildpacks = _find_all(inputs)
+        _remove_sboms(inputs.layers_dir)
+        state = _Build(inputs)
+        accounts = []
+        for buildpack in buildpacks:
+            _log.debug("Running build for buildpack %s", buildpack)
+            on_buildpack_start(buildpack)
+            account = state.run_buildpack(buildpack, run=run, output=output)
+            accounts.append(account)
+            on_buildpack_finish(account)
+            _log.debug("Finished running build for buildpack %s", buildpack)
+        return Built(state.finish(), state.plan, tuple(accounts))
 
 
 @contextmanager
@@ -180,130 +141,211 @@ def _translated() -> Iterator[None]:
         raise
     except LifecycleError as error:
         raise BuildError(error.message, where=error.where, remedy=error.remedy) from error
+
+
+def _find_all(inputs: BuildInputs) -> list[Buildpack]:
+    """Find the buildpacks before the first one runs, so that a missing one takes no time."""
+    found = [
+        find_buildpack(inputs.buildpacks_dir, element.id, element.version) for element in inputs.group.group
+    ]
+    for buildpack in found:
+        _log.debug("Buildpack %s has API %s", buildpack, buildpack.api)
+    return found
+
+
+def _remove_sboms(layers_dir: Path) -> None:
+    directory = layers_dir / "sbom"
+    try:
+        if directory.is_dir() and not directory.is_symlink():
+            shutil.rmtree(directory)
+        else:
+            directory.unlink(missing_ok=True)
     except OSError as error:
-        raise BuildError(f"failed: {error.strerror or error}", where=error.filename) from error
+        raise BuildError(
+            f"cleaning layers SBOM directory: {error.strerror}", where=error.filename or directory
+        ) from error
 
 
-def _run_buildpack(
-    inputs: BuildInputs,
-    buildpack: Buildpack,
-    directory: Path,
-    given: BuildpackPlan,
-    env: Mapping[str, str],
-    *,
-    run: Runner,
-    output: Callable[[bytes], None],
-) -> None:
-    with tempfile.TemporaryDirectory(prefix="plan.", ignore_cleanup_errors=True) as temporary:
-        plan_path = Path(temporary, "plan.toml")
-        save(plan_path, given.struct())
+class _Build:
+    """What buildpacks leave to later ones and to the image: environment, plan, processes and more."""
+
+    def __init__(self, inputs: BuildInputs) -> None:
+        self.plan = inputs.plan
+        self._inputs = inputs
+        self._env = base_environment(inputs.process_env)
+        self._platform_files = read_env_dir(inputs.platform_dir / "env")
+        self._build_config_files = read_env_dir(inputs.build_config_dir / "env")
+        self._processes = ProcessTypes()
+        self._labels: list[Label] = []
+        self._slices: list[Slice] = []
+        self._launch_bom: list[AttributedBomEntry] = []
+        self._build_bom: list[AttributedBomEntry] = []
+
+    def run_buildpack(
+        self, buildpack: Buildpack, *, run: Runner, output: Callable[[bytes], None]
+    ) -> BuildpackAccount:
+        """Run one buildpack and take in what it left."""
+        buildpack_id = buildpack.descriptor.buildpack.id
+        directory = create_directory(self._inputs.layers_dir, directory_name(buildpack_id))
+        given = entries_for(self.plan, buildpack_id, extension=False)
+        start = time.monotonic()
+        self._execute(buildpack, directory, given, run=run, output=output)
+        seconds = time.monotonic() - start
+        outputs = read_build_outputs(directory)
+        for layer in outputs.layers:
+            if layer.ignored:
+                set_aside(layer)
+            if layer.types.build:
+                self._env = with_layer(self._env, read_layer_environment(layer.path))
+        self._take_build_toml(buildpack, directory, outputs, given)
+        self._copy_sboms(buildpack, directory, outputs)
+        processes = self._take_launch_toml(buildpack, directory, outputs)
+        return BuildpackAccount(buildpack, outputs.layers, processes, seconds)
+
+    def _execute(
+        self,
+        buildpack: Buildpack,
+        directory: Path,
+        given: Sequence[Require],
+        *,
+        run: Runner,
+        output: Callable[[bytes], None],
+    ) -> None:
+        prefix = directory_name(buildpack.descriptor.buildpack.id) + "-"
+        with _temporary_directory(prefix) as plan_dir:
+            plan_path = plan_dir / "plan.toml"
+            save(plan_path, BuildpackPlan(entries=tuple(given)).struct())
+            argv = (
+                str(buildpack.root / "bin" / "build"),
+                str(directory),
+                str(self._inputs.platform_dir),
+                str(plan_path),
+            )
+            command = Command(argv, self._inputs.app_dir, self._environment(buildpack, directory, plan_path))
+            try:
+                status = run(command, output=output)
+            except LifecycleError as error:
+                raise BuildpackBuildError(
+                    f"bin/build of buildpack {buildpack} {error.message}",
+                    where=error.where,
+                    remedy=error.remedy,
+                ) from error
+        if status != 0:
+            raise BuildpackBuildError(
+                f"bin/build of buildpack {buildpack} {_ending(status)}",
+                remedy=f"its output above should tell why; what it wrote is in {directory}",
+            )
+
+    def _environment(self, buildpack: Buildpack, directory: Path, plan_path: Path) -> dict[str, str]:
+        environment = with_platform(
+            self._env,
+            platform_files=self._platform_files,
+            build_config_files=self._build_config_files,
+            clear_env=buildpack.descriptor.buildpack.clear_env,
+        )
         variables = executable_variables(
             phase=Phase.BUILD,
             api=buildpack.api,
             module_dir=buildpack.root,
-            platform_dir=inputs.platform_dir,
+            platform_dir=self._inputs.platform_dir,
             plan_path=plan_path,
             output_dir=directory,
-            target=inputs.target,
-            exec_env=inputs.exec_env,
+            target=self._inputs.target,
+            exec_env=self._inputs.exec_env,
         )
-        executable = buildpack.root / "bin" / "build"
-        argv = (str(executable), str(directory), str(inputs.platform_dir), str(plan_path))
-        try:
-            status = run(Command(argv, inputs.app_dir, {**env, **variables}), output=output)
-        except LifecycleError as error:
-            raise BuildpackBuildError(
-                f"buildpack {buildpack}: {error.message}", where=error.where, remedy=error.remedy
-            ) from error
-    if status != 0:
-        ending = f"exited with status {status}"
-        if status < 0:
-            ending = f"was killed by signal {-status} ({signal.strsignal(-status) or 'unknown'})"
-        raise BuildpackBuildError(
-            f"bin/build of buildpack {buildpack} {ending}", remedy="see what it printed before"
+        return {**environment, **variables}
+
+    def _take_build_toml(
+        self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs, given: Sequence[Require]
+    ) -> None:
+        with _located(directory / "build.toml"):
+            self._build_bom += _bom_rows(buildpack, outputs.build.bom, outputs)
+            self.plan = without_met(self.plan, met_names(given, outputs.build.unmet))
+
+    def _take_launch_toml(
+        self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs
+    ) -> tuple[Process, ...]:
+        launch = outputs.launch
+        with _located(directory / "launch.toml"):
+            self._launch_bom += _bom_rows(buildpack, launch.bom, outputs)
+            written = upgraded(
+                launch.processes, buildpack_id=buildpack.descriptor.buildpack.id, api=buildpack.api
+            )
+        self._labels += launch.labels
+        self._slices += launch.slices
+        self._processes, lost_default = self._processes.extended(written.processes)
+        for warning in (*written.warnings, lost_default):
+            if warning:
+                _log.warning("%s", warning)
+        return written.processes
+
+    def _copy_sboms(self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs) -> None:
+        info = buildpack.descriptor.buildpack
+        copies = sbom_copies(
+            [directory / name for name in outputs.file_names if is_sbom_name(name)],
+            buildpack=str(buildpack),
+            buildpack_id=info.id,
+            layers={layer.name: layer.types for layer in outputs.layers},
+            declared=info.sbom_formats,
+        )
+        if PlatformFeature.SBOM not in self._inputs.platform_api:
+            return
+        for copy in copies:
+            *parts, name = copy.place
+            target = create_directory(self._inputs.layers_dir, "sbom", *parts)
+            copy_output(copy.source, target, name, within=directory)
+
+    def finish(self) -> BuildMetadata:
+        """Write the legacy SBOM files and return metadata.toml."""
+        in_label = PlatformFeature.BOM_IN_LABEL in self._inputs.platform_api
+        if PlatformFeature.LEGACY_SBOM_FILE in self._inputs.platform_api:
+            for kind, rows in (("launch", self._launch_bom), ("build", self._build_bom)):
+                target = create_directory(self._inputs.layers_dir, "sbom", kind)
+                write_atomic(target / "sbom.legacy.json", bom.legacy_file(rows).encode(), fsync=False)
+        group = self._inputs.group
+        return BuildMetadata(
+            bom=tuple(self._launch_bom) if in_label else (),
+            buildpacks=group.group,
+            extensions=tuple(
+                element.model_copy(update={"optional": False}) for element in group.group_extensions
+            ),
+            labels=tuple(self._labels),
+            processes=self._processes.listed(),
+            slices=tuple(self._slices),
+            default_process_type=self._processes.default,
         )
 
 
-def _read_output(
-    directory: Path, buildpack: Buildpack, element: GroupElement, given: BuildpackPlan
-) -> _Output:
-    """Read the files of a buildpack and put aside the layers that nobody is to use."""
-    layers = _layers(directory)
-    for name, types in layers.items():
-        if not (types.launch or types.build or types.cache):
-            _put_aside(directory / name)
-    sboms = sbom_copies(
-        find_sboms(directory),
-        layers,
-        buildpack=str(buildpack),
-        buildpack_id=element.id,
-        formats=buildpack.descriptor.buildpack.sbom_formats,
-    )
-    build_path = directory / "build.toml"
-    build_toml = load(Build, build_path, missing_ok=True) or Build()
-    check_unmet(build_toml.unmet, given, where=build_path)
-    launch_path = directory / "launch.toml"
-    launch = load(Launch, launch_path, missing_ok=True) or Launch()
-    if (launch.bom or build_toml.bom) and not sboms:
-        _log.warning(
-            "BOM table is deprecated in this buildpack api version, though it remains supported for backwards "
-            "compatibility. Buildpacks should write BOM information to <layer>.sbom.<ext>, launch.sbom.<ext>, or "
-            "build.sbom.<ext>."
-        )
-    launched = launch_processes(
-        launch.processes, buildpack_id=element.id, api=buildpack.api, where=launch_path
-    )
-    for warning in launched.warnings:
-        _log.warning("%s", warning)
-    return _Output(
-        layers=layers,
-        launch=launch,
-        processes=launched.processes,
-        build_toml=build_toml,
-        launch_bom=attributed_bom(launch.bom, element, where=launch_path),
-        build_bom=attributed_bom(build_toml.bom, element, where=build_path),
-        sboms=sboms,
-    )
-
-
-def _layers(directory: Path) -> dict[str, LayerTypes]:
-    """Return the types of all layers that have a ``<layer>.toml``, sorted by the name of that file.
-
-    Reference: launch.toml, build.toml and store.toml are checked as layer metadata too.
-    """
-    result = {}
-    for path in sorted(directory.iterdir(), key=lambda path: os.fsencode(path.name)):
-        if path.suffix == ".toml" or path.name == ".toml":
-            types = load(LayerMetadata, path).types
-            if is_layer_name(path.stem) and path.name != ".toml":
-                result[path.stem] = types
-    return result
-
-
-def _put_aside(layer: Path) -> None:
-    """Rename a layer without types to ``<layer>.ignore``.  Spec: buildpack.md "Layer Types"."""
-    ignored = layer.with_name(f"{layer.name}.ignore")
+@contextmanager
+def _located(path: Path) -> Iterator[None]:
+    """Say in which file the problem is that a rule found."""
     try:
-        layer.rename(ignored)
-    except FileNotFoundError:
-        return
+        yield
+    except LifecycleError as error:
+        raise BuildError(error.message, where=path, remedy=error.remedy) from error
+
+
+@contextmanager
+def _temporary_directory(prefix: str) -> Iterator[Path]:
+    try:
+        temporary = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
     except OSError as error:
-        raise BuildError(
-            f"can't be renamed to {ignored.name}: {error.strerror}",
-            where=layer,
-            remedy=f"remove {ignored.name} before the build or give the layer a type",
-        ) from error
+        raise BuildError(f"no plan file can be made: {error.strerror}", where=error.filename) from error
+    with temporary as name:
+        yield Path(name)
 
 
-def _collect_sboms(
-    inputs: BuildInputs, outputs: list[_Output], launch_bom: tuple[AttributedBomEntry, ...]
-) -> None:
-    """Fill ``<layers>/sbom``, without anything that a buildpack may have put there itself."""
-    remove_sboms(inputs.layers_dir)
-    if PlatformFeature.SBOM in inputs.platform_api:
-        _log.debug("Copying SBOM files")
-        copy_sboms(inputs.layers_dir, (copy for each in outputs for copy in each.sboms))
-    if PlatformFeature.LEGACY_SBOM_FILE in inputs.platform_api:
-        _log.debug("Creating SBOM files for legacy BOM")
-        save_legacy_bom(inputs.layers_dir, "launch", launch_bom)
-        save_legacy_bom(inputs.layers_dir, "build", [entry for each in outputs for entry in each.build_bom])
+def _bom_rows(
+    buildpack: Buildpack, rows: Sequence[BomEntry], outputs: BuildOutputs
+) -> tuple[AttributedBomEntry, ...]:
+    if rows and not any(map(is_sbom_name, outputs.file_names)):
+        _log.warning("%s: %s", buildpack, bom.DEPRECATION)
+    info = buildpack.descriptor.buildpack
+    return bom.attributed(rows, buildpack_id=info.id, version=info.version)
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"exited with status {status}"
+    name = signal.strsignal(-status)
+    return f"was killed by signal {-status}" + (f" ({name})" if name else "")

@@ -1,6 +1,6 @@
-"""The part of the build plan that one buildpack gets, and what it leaves to later ones.
+"""What a buildpack met of the plan it was given, and what is left for later ones.
 
-Spec: buildpack.md "Phase #3: Build", "build.toml (TOML)".
+Spec: buildpack.md "Unmet Buildpack Plan Entries", "build.toml (TOML)".
 """
 
 from __future__ import annotations
@@ -8,36 +8,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
-from lifecycle.model.plan import BuildpackPlan, Plan
-from lifecycle.rules.plan import entries_for
+from lifecycle.model.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Sequence
 
     from lifecycle.model.launch import Unmet
+    from lifecycle.model.plan import Require
 
 
-def plan_for(plan: Plan, buildpack_id: str) -> BuildpackPlan:
-    """Return what the rest of the plan asks of a buildpack."""
-    return BuildpackPlan(entries=entries_for(plan, buildpack_id, extension=False))
+def met_names(given: Sequence[Require], unmet: Sequence[Unmet]) -> frozenset[str]:
+    """Return the dependencies that a buildpack met: what it was given less what it lists in build.toml.
+
+    Raises ``InvalidFileError`` for a row that names none of what was given.
+    """
+    names = frozenset(require.name for require in given)
+    for row in unmet:
+        if not row.name:
+            raise InvalidFileError("unmet.name is required")
+        if row.name not in names:
+            raise InvalidFileError(
+                f"unmet.name '{row.name}' must match a requested dependency",
+                remedy=f"the buildpack plan has {', '.join(sorted(names)) or 'no entries'}",
+            )
+    return names - {row.name for row in unmet}
 
 
-def check_unmet(unmet: Sequence[Unmet], given: BuildpackPlan, *, where: Path) -> None:
-    """Raise ``InvalidFileError`` unless every row names an entry of the plan that the buildpack was given."""
-    names = {entry.name for entry in given.entries}
-    for each in unmet:
-        if not each.name:
-            raise InvalidFileError("unmet.name is required", where=where)
-        if each.name not in names:
-            raise InvalidFileError(f"unmet.name '{each.name}' must match a requested dependency", where=where)
-
-
-def without_met(plan: Plan, given: BuildpackPlan, unmet: Sequence[Unmet]) -> Plan:
-    """Return the plan for later buildpacks: what was given and is not called unmet is met."""
-    met = {entry.name for entry in given.entries} - {each.name for each in unmet}
+def without_met(plan: Plan, met: Collection[str]) -> Plan:
+    """Return the plan without entries for what was met; later buildpacks don't get these."""
     return Plan(
         entries=tuple(
-            entry for entry in plan.entries if met.isdisjoint(require.name for require in entry.requires)
+            entry for entry in plan.entries if not any(require.name in met for require in entry.requires)
         )
     )

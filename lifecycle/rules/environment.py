@@ -1,6 +1,7 @@
 """The environment of buildpacks: what they inherit, what users and operators set, what earlier layers add.
 
-Spec: buildpack.md "Environment", "Environment Variable Modification Rules"; platform.md "Buildpack Environment".
+Spec: buildpack.md "Environment", "Environment Variable Modification Rules";
+platform.md "Buildpack Environment".
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SEARCH_PATHS: Mapping[str, tuple[str, ...]] = {
     "include": ("CPATH",),
     "pkgconfig": ("PKG_CONFIG_PATH",),
 }
-"""Directories of a build layer and the variables to which they are prepended.  Spec: buildpack.md "Layer Paths"."""
+"""Directories of a build layer and the variables that they extend.  Spec: buildpack.md "Layer Paths"."""
 
 
 class Phase(StrEnum):
@@ -45,7 +46,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LayerEnvironment:
-    """What a layer contributes: its search directories by name, and its env files, one mapping per directory."""
+    """What a layer contributes: its search directories by name, and its env files directory by directory."""
 
     search_paths: Mapping[str, str]
     files: tuple[Mapping[str, str], ...]
@@ -91,18 +92,19 @@ def modified(env: Mapping[str, str], files: Mapping[str, str], *, default_action
     """Return ``env`` changed by files ``NAME[.action]``; a name without a dot takes ``default_action``.
 
     Files without a name, and those whose action is not known, are ignored.
-    Spec: buildpack.md "Environment Variable Modification Rules".  Reference: a name that ends in a dot prepends
-    as if the variable were a list of directories.
+    Spec: buildpack.md "Environment Variable Modification Rules".  Reference: a file whose name ends in a dot
+    prepends as to a list of directories.
     """
     result = dict(env)
     for file_name in sorted(files, key=os.fsencode):
-        name, dot, action = file_name.partition(".")
+        name, dot, suffix = file_name.partition(".")
         if not name:
             continue
+        action = suffix if dot else default_action
         value = files[file_name]
         old = result.get(name, "")
         delimiter = files.get(f"{name}.delim", "" if action else os.pathsep)
-        match action if dot else default_action:
+        match action:
             case "override":
                 result[name] = value
             case "default":
@@ -128,9 +130,10 @@ def executable_variables(
     exec_env: str,
     is_extension: bool = False,
 ) -> dict[str, str]:
-    """Return the ``CNB_*`` variables of one call.  Spec: buildpack.md and image_extension.md, "Inputs" of each phase.
+    """Return the ``CNB_*`` variables of one call.
 
     ``output_dir`` is the layers directory of a buildpack or the output directory of an extension.
+    Spec: buildpack.md "Buildpack Interface", image_extension.md "Image Extension Interface".
     """
     extension = is_extension or phase is Phase.GENERATE
     result = {"CNB_EXTENSION_DIR" if extension else "CNB_BUILDPACK_DIR": str(module_dir)}

@@ -34,7 +34,7 @@ class Participant:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A participant with the one alternative of its plan that a trial uses, and the names in it, each once."""
+    """A participant with the alternative of its plan that a trial uses, and the names in it, each once."""
 
     participant: Participant
     sections: PlanSections

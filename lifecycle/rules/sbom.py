@@ -1,12 +1,11 @@
-"""Where the SBOM files of a buildpack go, and which it may write.
+"""SBOM files of buildpacks: which are accepted, and where the image, the build and the cache find them.
 
-Spec: buildpack.md "Software-Bill-of-Materials", platform.md "Build" (``<layers>/sbom``).
+Spec: buildpack.md "Software-Bill-of-Materials"; platform.md "Builder" (outputs), "SBOM Files".
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
@@ -19,71 +18,73 @@ if TYPE_CHECKING:
     from lifecycle.model.layer import LayerTypes
 
 MEDIA_TYPES: Mapping[str, str] = {
-    "cdx.json": "application/vnd.cyclonedx+json",
-    "spdx.json": "application/spdx+json",
-    "syft.json": "application/vnd.syft+json",
+    "sbom.cdx.json": "application/vnd.cyclonedx+json",
+    "sbom.spdx.json": "application/spdx+json",
+    "sbom.syft.json": "application/vnd.syft+json",
 }
-"""The supported formats by their extension."""
+"""The supported kinds of SBOM files by the end of their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class SbomCopy:
-    """An SBOM file of a buildpack and a place for it below ``<layers>/sbom``."""
+    """An SBOM file of a buildpack and one place for it, as parts of a path below ``<layers>/sbom``."""
 
     source: Path
-    target: PurePosixPath
+    place: tuple[str, ...]
+
+
+def is_sbom_name(name: str) -> bool:
+    """Say whether a file of a layers directory means to be an SBOM."""
+    _, found, rest = name.partition(".sbom.")
+    return bool(found) and rest.endswith(".json")
 
 
 def sbom_copies(
     files: Sequence[Path],
-    layers: Mapping[str, LayerTypes],
     *,
     buildpack: str,
     buildpack_id: str,
-    formats: Sequence[str],
+    layers: Mapping[str, LayerTypes],
+    declared: Sequence[str],
 ) -> tuple[SbomCopy, ...]:
-    """Return the copies to make of ``<name>.sbom.<ext>``; files of unknown layers are passed over.
+    """Return where the SBOM files of a buildpack go; those of unknown layers go nowhere.
 
-    ``buildpack`` is its id and version.  Raises ``InvalidFileError`` for a format that is not supported, or not among the ``formats``
-    of the buildpack, which are media types with or without parameters.
+    ``declared`` are the ``sbom-formats`` of the buildpack; raises ``InvalidFileError`` for other kinds.
+    Reference: what stands before the first dot names the layer.
     """
-    declared = {each.partition(";")[0].strip().lower() for each in formats}
-    result = []
+    accepted = {media_type.partition(";")[0].strip().lower() for media_type in declared}
+    copies = []
     for file in files:
-        extension = _declared_extension(file, declared, buildpack)
-        name = file.name.partition(".")[0]
-        for place in _places(name, layers):
-            target = PurePosixPath(place, directory_name(buildpack_id))
-            if name not in _OF_BUILDPACK:
-                target /= name
-            result.append(SbomCopy(file, target / f"sbom.{extension}"))
-    return tuple(result)
+        layer = file.name.partition(".")[0]
+        kinds = _kinds(layer, layers)
+        if not kinds:
+            continue
+        name = _checked_name(file, accepted, buildpack)
+        inner = () if layer in {"launch", "build"} else (layer,)
+        copies += [SbomCopy(file, (kind, directory_name(buildpack_id), *inner, name)) for kind in kinds]
+    return tuple(copies)
 
 
-_OF_BUILDPACK = ("launch", "build")
-
-
-def _declared_extension(file: Path, declared: set[str], buildpack: str) -> str:
-    extension = next((each for each in MEDIA_TYPES if file.name.endswith(f".sbom.{each}")), None)
-    if extension is None:
-        raise InvalidFileError(
-            f"unsupported SBOM file format: '{file}'", remedy=f"use one of .{', .'.join(MEDIA_TYPES)}"
-        )
-    media_type = MEDIA_TYPES[extension]
-    if media_type not in declared:
-        raise InvalidFileError(
-            f"validating SBOM file '{file}' for buildpack: '{buildpack}': "
-            f"undeclared SBOM media type: '{media_type}'",
-            remedy="add it to sbom-formats in buildpack.toml",
-        )
-    return extension
-
-
-def _places(name: str, layers: Mapping[str, LayerTypes]) -> tuple[str, ...]:
-    if name in _OF_BUILDPACK:
-        return (name,)
-    types = layers.get(name)
+def _kinds(layer: str, layers: Mapping[str, LayerTypes]) -> tuple[str, ...]:
+    if layer in {"launch", "build"}:
+        return (layer,)
+    types = layers.get(layer)
     if types is None:
         return ()
-    place = "launch" if types.launch else "build"
-    return (place, "cache") if types.cache else (place,)
+    return ("launch" if types.launch else "build", *(("cache",) if types.cache else ()))
+
+
+def _checked_name(file: Path, accepted: set[str], buildpack: str) -> str:
+    name = next((each for each in MEDIA_TYPES if file.name.endswith(f".{each}")), None)
+    if name is None:
+        raise InvalidFileError(
+            f"unsupported SBOM file format: '{file}'",
+            remedy=f"the name of an SBOM file ends in {', '.join(MEDIA_TYPES)}",
+        )
+    if MEDIA_TYPES[name] not in accepted:
+        raise InvalidFileError(
+            f"validating SBOM file '{file}' for buildpack: '{buildpack}': "
+            f"undeclared SBOM media type: '{MEDIA_TYPES[name]}'",
+            remedy="add the type to sbom-formats in buildpack.toml",
+        )
+    return name

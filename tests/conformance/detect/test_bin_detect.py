@@ -99,8 +99,11 @@ def test_a_buildpack_that_clears_the_environment_does_not_see_the_variables_of_t
 @pytest.mark.requirement("BP-DET-007")
 def test_every_bin_detect_has_a_plan_file_of_its_own(builder):
     for name in ("a", "b"):
-        builder.buildpack(name, f'echo "$2" > {builder.root}/{name}.plan')
+        builder.buildpack(
+            name, f'echo "$2" > {builder.root}/{name}.plan; echo "$1" > {builder.root}/{name}.platform'
+        )
     builder.detect("a b")
+    assert (builder.root / "a.platform").read_text() == (builder.root / "b.platform").read_text()
     assert (builder.root / "a.plan").read_text() != (builder.root / "b.plan").read_text()
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.errors import DetectionError, InvalidFileError, NoGroupDetectedError
+from lifecycle.executables.process import run_process
 from lifecycle.files.codec import load
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
 from lifecycle.model.descriptor import Order, System
+from lifecycle.phases.detect import detect
 
 APIS = [PlatformApi(version) for version in PLATFORM_APIS]
 FAIL = "exit 100"
@@ -62,6 +66,14 @@ def test_an_order_names_id_and_version_and_optional_is_false_by_default(tmp_path
     path.write_text('[[order]]\n[[order.group]]\nversion = "1"\n')
     with pytest.raises(InvalidFileError):
         load(Order, path)
+
+
+@pytest.mark.requirement("PLAT-FILE-021")
+def test_an_entry_without_a_version_is_refused(builder):
+    builder.buildpack("a")
+    order = Order.model_validate({"order": [{"group": [{"id": "a"}]}]})
+    with pytest.raises(InvalidFileError, match=r"buildpack a \(no version given\) is not there; it has 1"):
+        detect(replace(builder.inputs("a"), order=order), run=run_process)
 
 
 @pytest.mark.requirement("PLAT-FILE-034")

@@ -33,7 +33,13 @@ TABLE = {
 
 
 @pytest.mark.requirement(
-    "BP-LAYER-001", "BP-LAYER-004", "BP-LAYER-005", "BP-LAYER-006", "BP-LAYER-007", "BP-LAYER-009", "PLAT-RES-020"
+    "BP-LAYER-001",
+    "BP-LAYER-004",
+    "BP-LAYER-005",
+    "BP-LAYER-006",
+    "BP-LAYER-007",
+    "BP-LAYER-009",
+    "PLAT-RES-020",
 )
 @pytest.mark.parametrize("api", APIS, ids=str)
 @pytest.mark.parametrize(("flags", "expected"), TABLE.items())
@@ -115,4 +121,6 @@ def test_only_names_that_are_one_part_of_a_path_are_restored_in_order(names):
 def test_every_combination_of_image_and_cache_has_a_reason():
     flags = list(itertools.product([False, True], repeat=3))
     some = [None, *(BuildpackLayer(sha=SHA, build=b, launch=x, cache=c) for b, x, c in flags)]
-    assert all(restoration(image, cached, api=APIS[0]).reason for image, cached in itertools.product(some, some))
+    assert all(
+        restoration(image, cached, api=APIS[0]).reason for image, cached in itertools.product(some, some)
+    )

@@ -50,7 +50,10 @@ def file_of(path, tar):
 @pytest.mark.requirement("PLAT-EXP-071", "PLAT-EXP-073")
 def test_the_files_are_those_of_the_reference(tmp_path):
     fill(VolumeCache(tmp_path), OLD)
-    assert sorted(path.name for path in (tmp_path / "committed").iterdir()) == [METADATA_NAME, f"{OLD.diff_id}.tar"]
+    assert sorted(path.name for path in (tmp_path / "committed").iterdir()) == [
+        METADATA_NAME,
+        f"{OLD.diff_id}.tar",
+    ]
     assert file_of(tmp_path, OLD).read_bytes() == OLD.data
     assert (tmp_path / "committed" / METADATA_NAME).read_text() == (
         '{"sbom":{"sha":""},"buildpacks":[{"key":"a/b","version":"1.2","layers":{"deps":{"sha":"'
@@ -67,7 +70,11 @@ def test_a_cache_of_the_reference_can_be_read(tmp_path):
     value = {
         "sbom": {"sha": "sha256:1"},
         "buildpacks": [
-            {"key": "a/b", "version": "1", "layers": {"deps": {"sha": OLD.diff_id, "data": None, "cache": True}}},
+            {
+                "key": "a/b",
+                "version": "1",
+                "layers": {"deps": {"sha": OLD.diff_id, "data": None, "cache": True}},
+            },
             {"key": "c", "version": "2", "layers": None, "store": {"metadata": {"n": 1}}},
         ],
         "unknown": 1,

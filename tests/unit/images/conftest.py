@@ -49,7 +49,9 @@ def new_image(tmp_path):
         start = base or scratch_image(architecture="amd64")
         layers = (*(write_blob(each, blobs) for each in tars), *reused)
         diff_ids = (*start.config.diff_ids, *(layer.diff_id for layer in layers))
-        history = tuple(HistoryEntry(created="2020-01-01T00:00:00Z", created_by=f"step {n}") for n in range(len(diff_ids)))
+        history = tuple(
+            HistoryEntry(created="2020-01-01T00:00:00Z", created_by=f"step {n}") for n in range(len(diff_ids))
+        )
         return NewImage(base, layers, replace(start.config, diff_ids=diff_ids, history=history, **config))
 
     return make

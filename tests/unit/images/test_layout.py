@@ -16,7 +16,14 @@ from lifecycle.images.layout import DirectoryStore, LayoutStore, locate
 from lifecycle.images.scratch import scratch_image
 from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
 from lifecycle.oci.digest import digest_of
-from lifecycle.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
+from lifecycle.oci.manifest import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER_GZIP,
+    DOCKER_MANIFEST,
+    OCI_INDEX,
+    OCI_LAYER_GZIP,
+    OCI_MANIFEST,
+)
 from lifecycle.testing.images import MemoryImages
 
 LAYOUT_DIR = Path("/layouts")
@@ -184,7 +191,9 @@ def test_a_reused_layer_that_is_gone_fails_and_leaves_the_old_image(store, tar, 
     assert store.find("app").reference == previous.reference
 
 
-@pytest.mark.parametrize("change", [lambda data: data + b"x", lambda data: data[:-1], lambda data: b"x" + data[1:]])
+@pytest.mark.parametrize(
+    "change", [lambda data: data + b"x", lambda data: data[:-1], lambda data: b"x" + data[1:]]
+)
 def test_a_changed_blob_is_noticed_while_it_is_read(store, tar, new_image, change):
     layer = tar(a="1")
     store.write(new_image(layer), ["app"])
@@ -207,7 +216,9 @@ def test_a_broken_blob_in_the_way_is_replaced(store, tar, new_image, content):
     assert content(store.find("app")) == [layer.data]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"manifests":1}', '{"manifests":[]}', '{"manifests":[{"digest":"x"}]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"manifests":1}', '{"manifests":[]}', '{"manifests":[{"digest":"x"}]}']
+)
 def test_an_index_that_can_not_be_understood_is_a_corrupt_image(store, tmp_path, text):
     path = tmp_path / "layouts/reg.example/app/latest"
     path.mkdir(parents=True)
@@ -247,11 +258,17 @@ def merge(path, parts, *, nest=False):
 @pytest.mark.parametrize("platform", [("linux", "amd64", ""), ("linux", "arm", "v6"), ("linux", "arm", "v7")])
 def test_of_several_platforms_the_one_asked_for_is_taken(tmp_path, tar, new_image, nest, platform):
     parts = []
-    for os_name, architecture, variant in [("linux", "amd64", ""), ("linux", "arm", "v6"), ("linux", "arm", "v7")]:
+    for os_name, architecture, variant in [
+        ("linux", "amd64", ""),
+        ("linux", "arm", "v6"),
+        ("linux", "arm", "v7"),
+    ]:
         base = scratch_image(os=os_name, architecture=architecture, variant=variant)
         part = tmp_path / f"{architecture}{variant}"
         DirectoryStore(part).write(new_image(tar(a=architecture + variant), base=base), ["x"])
-        parts.append((part, {"os": os_name, "architecture": architecture, **({"variant": variant} if variant else {})}))
+        parts.append(
+            (part, {"os": os_name, "architecture": architecture, **({"variant": variant} if variant else {})})
+        )
     merge(tmp_path / "all", parts, nest=nest)
     image = LayoutStore(tmp_path, platform=ImagePlatform(*platform)).find(str(tmp_path / "all"))
     assert (image.config.os, image.config.architecture, image.config.variant) == platform
@@ -301,7 +318,10 @@ def directory(tmp_path):
 def test_all_tags_of_a_directory_are_one_manifest(directory, tmp_path, tar, new_image):
     written = directory.write(new_image(tar(a="1")), ["v1", "latest"])
     manifests = json.loads((tmp_path / "out/index.json").read_text())["manifests"]
-    assert [each["annotations"]["org.opencontainers.image.ref.name"] for each in manifests] == ["v1", "latest"]
+    assert [each["annotations"]["org.opencontainers.image.ref.name"] for each in manifests] == [
+        "v1",
+        "latest",
+    ]
     assert len({each["digest"] for each in manifests}) == 1
     assert written.names == ("v1", "latest")
     assert directory.find("v1").config == directory.find("latest").config == directory.find("").config
@@ -320,7 +340,9 @@ def age(path):
         os.utime(each, (0, 0))
 
 
-def test_blobs_of_a_replaced_image_go_and_those_of_other_tags_stay(directory, tmp_path, tar, new_image, content):
+def test_blobs_of_a_replaced_image_go_and_those_of_other_tags_stay(
+    directory, tmp_path, tar, new_image, content
+):
     shared, old, new, other = tar(s="s"), tar(a="old"), tar(a="new"), tar(a="other")
     directory.write(new_image(shared, other), ["other"])
     directory.write(new_image(shared, old), ["v1"])
@@ -342,7 +364,9 @@ def test_a_blob_that_another_program_is_just_writing_stays(directory, tmp_path, 
     assert foreign.exists()
 
 
-def test_nothing_is_removed_when_an_image_of_the_layout_can_not_be_understood(directory, tmp_path, tar, new_image):
+def test_nothing_is_removed_when_an_image_of_the_layout_can_not_be_understood(
+    directory, tmp_path, tar, new_image
+):
     directory.write(new_image(tar(a="other")), ["other"])
     other = directory.find("other")
     blob_path(other, other.manifest.config).unlink()
@@ -413,7 +437,10 @@ KILLED = """
 
 def test_a_writer_killed_at_any_call_leaves_the_old_or_the_new_image(tmp_path):
     result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)], check=False, capture_output=True, text=True
+        [sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path)],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert result.returncode == 0, result.stderr
     assert int(result.stdout) > 15

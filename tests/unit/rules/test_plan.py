@@ -207,6 +207,7 @@ def test_trials_keep_the_largest_set_that_fits(group):
     assert outcome(*group) == oracle(group)
 
 
+@pytest.mark.requirement("PLAT-FILE-024")
 @given(groups())
 def test_every_entry_of_a_resolved_plan_has_providers_and_requires_of_one_name(group):
     *_, last = trials(group)
