@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle import __version__
 from lifecycle.errors import ExportError, ImageNotFoundError, InvalidInputError
+from lifecycle.files.build_metadata import save_metadata
 from lifecycle.files.codec import load, save
 from lifecycle.files.os_release import read_distro
 from lifecycle.model.analyzed import Analyzed
@@ -261,7 +262,7 @@ def build(
         output=output,
         on_buildpack_start=on_start,
     )
-    save(layers_dir / "config" / "metadata.toml", built.metadata.struct(settings.api))
+    save_metadata(layers_dir / "config" / "metadata.toml", built.metadata, settings.api)
     return built.metadata
 
 

@@ -133,7 +133,14 @@ def remember(workspace: Workspace, state: Path, facts: Mapping[str, Any]) -> Non
 
 def discard(workspace: Workspace) -> None:
     """Remove a build that failed."""
-    shutil.rmtree(workspace.path, ignore_errors=True)
+    _remove(workspace.path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a build's directory, unless its mount point shows anything: what is below that is the host."""
+    with suppress(OSError):
+        Workspace(path).root.rmdir()
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_unless_held(path: Path) -> None:
@@ -141,7 +148,7 @@ def _remove_unless_held(path: Path) -> None:
         descriptor = os.open(path / _LOCK, os.O_RDWR)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
         finally:
             os.close(descriptor)
 

@@ -22,6 +22,7 @@ _CLONE_NEWUSER = 0x10000000
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _MS_PRIVATE = 0x40000
+_MS_UNBINDABLE = 0x20000
 _MNT_DETACH = 2
 
 
@@ -65,6 +66,8 @@ def enter(mounts: Mapping[str, Path], scratch: Path) -> None:
         _write_map("gid_map", f"{gid} {gid} 1")
     _mount(libc, None, Path("/"), None, _MS_REC | _MS_PRIVATE)
     _mount(libc, "tmpfs", scratch, "tmpfs", 0)
+    # Else the directory that holds scratch would show the new root once more, and removing it would remove the host.
+    _mount(libc, None, scratch, None, _MS_UNBINDABLE)
     scratch.chmod(0o755)
     for entry in os.scandir("/"):
         if f"/{entry.name}" not in mounts:
@@ -79,6 +82,8 @@ def enter(mounts: Mapping[str, Path], scratch: Path) -> None:
     os.chdir("/")
     _call(libc.umount2, b"/.host", _MNT_DETACH, step="detach the old root")
     Path("/.host").rmdir()
+    if any(os.scandir(scratch)):
+        raise LifecycleError("hide the new root: the old one shows below it")
     os.chdir(cwd if cwd.is_dir() else "/")
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def identify_run_image(analyzed: Analyzed, *, api: PlatformApi, run: Run, images: ImageStore) -> Analyzed:
     """Return ``analyzed`` with reference and target of the run image filled in where they are missing.
 
-    An image that run.toml lists is taken from a mirror when it can't be read itself; the reference fails then.
+    An image that run.toml lists may come from a mirror where it can't be read; the reference fails then.
     Raises ``ImageError`` when there is no such image that can be read.
     """
     chosen = analyzed.run_image

@@ -44,8 +44,8 @@ class Origin(StrEnum):
 class Restoration:
     """The decision on one layer, and the reason for it in words.
 
-    ``layer`` is what is remembered and ``origin`` by whom, both ``None`` when nothing comes back.  ``outdated``
-    says that what lies in the layers directory under that name must go, for the cache holds another version.
+    ``layer`` is what is remembered and ``origin`` by whom, both ``None`` when nothing comes back.
+    ``outdated`` says that what lies in the layers directory under that name must go.
     """
 
     restored: Restored

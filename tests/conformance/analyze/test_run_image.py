@@ -90,10 +90,10 @@ def test_only_readable_images_count(images, offer, api, app, readable, expected)
 @pytest.mark.parametrize("api", EVERY)
 def test_without_a_readable_run_image_analysis_fails(images, offer, api):
     with pytest.raises(
-        ImageError, match="failed to find accessible run image; make one of one.example/run, "
+        ImageError, match=r"failed to find accessible run image; make one of one.example/run, "
     ):
         analyze(offer(api), images=images)
-    with pytest.raises(ImageNotFoundError, match="run image 'reg.example/mine' is not there"):
+    with pytest.raises(ImageNotFoundError, match=r"run image 'reg.example/mine' is not there"):
         analyze(offer(api, run_image="reg.example/mine"), images=images)
 
 
@@ -210,7 +210,7 @@ def test_the_restorer_takes_a_mirror_of_run_toml_where_the_image_can_not_be_read
     run = Run(images=(OFFERED,))
     found = identify_run_image(switched(), api=PlatformApi.parse(api), run=run, images=images)
     assert found.run_image.reference == mirror.reference
-    with pytest.raises(ImageError, match="selected run image 'two.example/run' is not accessible"):
+    with pytest.raises(ImageError, match=r"selected run image 'two.example/run' is not accessible"):
         identify_run_image(switched(), api=PlatformApi.parse(api), run=run, images=MemoryImages())
 
 

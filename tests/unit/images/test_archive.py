@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import subprocess
 import tarfile
 
@@ -37,7 +36,7 @@ def test_what_was_written_is_found(store, path, tar, new_image, content):
     assert image.reference == written.reference
     assert store.find("v2") is None
     assert store.readable("v1")
-    assert os.listdir(path.parent) == ["app.tar"]
+    assert [each.name for each in path.parent.iterdir()] == ["app.tar"]
 
 
 def test_an_archive_that_does_not_exist_has_no_images(store):

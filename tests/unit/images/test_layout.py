@@ -455,7 +455,7 @@ def test_skopeo_reads_the_layout(directory, tmp_path, tar, new_image, tool):
     found = json.loads(tool("skopeo", "inspect", f"oci:{tmp_path}/out:v1"))
     assert found["Labels"] == {"k": "v"}
     assert len(found["Layers"]) == 2
-    tool("skopeo", "copy", "-q", f"oci:{tmp_path}/out:v1", f"oci:{tmp_path}/copy:v1")
+    tool("skopeo", "--insecure-policy", "copy", "-q", f"oci:{tmp_path}/out:v1", f"oci:{tmp_path}/copy:v1")
     assert DirectoryStore(tmp_path / "copy").find("v1").config == new.config
 
 
@@ -469,7 +469,7 @@ def test_umoci_unpacks_the_layout(directory, tmp_path, tar, new_image, tool):
 def test_a_layout_that_skopeo_made_is_a_base(directory, tmp_path, tar, new_image, tool, content):
     base_tar, app = tar(base="b"), tar(app="a")
     directory.write(new_image(base_tar), ["run"])
-    tool("skopeo", "copy", "-q", f"oci:{tmp_path}/out:run", f"oci:{tmp_path}/run")
+    tool("skopeo", "--insecure-policy", "copy", "-q", f"oci:{tmp_path}/out:run", f"oci:{tmp_path}/run")
     base = LayoutStore(tmp_path).find(str(tmp_path / "run"))
     directory.write(new_image(app, base=base), ["app"])
     assert content(directory.find("app")) == [base_tar.data, app.data]
