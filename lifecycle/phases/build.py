@@ -233,7 +233,7 @@ class _Build:
         if status != 0:
             raise BuildpackBuildError(
                 f"bin/build of buildpack {buildpack} {_ending(status)}",
-                remedy=f"its output above should tell why; what it wrote is in {directory}",
+                remedy="its output above should tell why",
             )
 
     def _environment(self, buildpack: Buildpack, directory: Path, plan_path: Path) -> dict[str, str]:

@@ -67,7 +67,7 @@ def export(
     once it is dealt with.  Raises ``ExportError``.
     """
     build = inputs.build_metadata
-    top_layer = image_config.top_layer(base.config, where=base.name)
+    top_layer = image_config.top_layer(base.config)
     export_plan.check_process_types(build.processes or ())
     process_type = export_plan.default_process(
         build.processes or (), wanted=inputs.process_type, buildpacks_default=build.default_process_type

@@ -39,13 +39,11 @@ def test_credentials_and_anything_else_are_withheld(builder, dump):
 def test_variables_of_the_user_replace_others_byte_for_byte(builder, dump, api):
     builder.variable("BP_VERSION", " 3.12 $(x) \n")
     builder.variable("HOME", "/by/user")
-    builder.variable("NAME.append", "dots belong to the name")
     builder.buildpack("a/b", dump)
     builder.build(env={"HOME": "/by/lifecycle"}, api=PlatformApi(api))
     env = builder.environment("a/b")
     assert env["BP_VERSION"] == " 3.12 $(x) \n"
     assert env["HOME"] == "/by/user"
-    assert env["NAME.append"] == "dots belong to the name"
 
 
 @pytest.mark.requirement("BP-ENV-009", "BP-ENV-008", "BP-ENV-012")
