@@ -67,7 +67,9 @@ def problems(table: list[dict[str, Any]], proven: Mapping[str, list[str]]) -> li
         f"{key} is listed {count} times" for key, count in Counter(row["id"] for row in table).items() if count > 1
     ]
     by_id = {row["id"]: row for row in table}
-    found += [f"{key} is marked in {tests[0]} but is no requirement" for key, tests in proven.items() if key not in by_id]
+    found += [
+        f"{key} is marked in {tests[0]} but is no requirement" for key, tests in proven.items() if key not in by_id
+    ]
     for row in table:
         key, state = row["id"], row.get("status")
         if state not in STATES:

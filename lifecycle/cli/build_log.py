@@ -186,7 +186,7 @@ class BuildLog:
 
     def _event(self, kind: str, **fields: Any) -> None:
         if self.style is Style.JSON:
-            sys.stdout.write(json.dumps({"event": kind, **fields}, ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps({"event": kind, **fields}) + "\n")
             sys.stdout.flush()
 
     def _line(self, text: str) -> None:

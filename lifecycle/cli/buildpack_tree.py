@@ -41,7 +41,9 @@ class BuildpackTree:
         for descriptor in sorted(buildpacks_dir.glob("*/*/buildpack.toml")):
             self._link(descriptor.parent)
 
-    def add_script(self, wanted: ProjectBuildpack, shell_api: tuple[str, str], script: str, number: int) -> OrderElement:
+    def add_script(
+        self, wanted: ProjectBuildpack, shell_api: tuple[str, str], script: str, number: int
+    ) -> OrderElement:
         """Add an inline buildpack of project.toml.  Spec: extensions/project-descriptor.md "Inline Buildpack"."""
         shell, api = shell_api
         root = self.path.parent / "inline" / str(number)
@@ -57,7 +59,7 @@ class BuildpackTree:
         """Return a known buildpack; the only or newest one if no version is asked for."""
         found = self.known.get(buildpack_id, [])
         if not version and found:
-            version = found[-1].descriptor.buildpack.version
+            version = max(found, key=_precedence).descriptor.buildpack.version
         if not any(each.descriptor.buildpack.version == version for each in found):
             raise InvalidInputError(
                 f"project.toml asks for buildpack {buildpack_id}{version and '@' + version}, which is not at hand",
@@ -68,10 +70,10 @@ class BuildpackTree:
     def _link(self, root: Path) -> Buildpack:
         if not (root / "buildpack.toml").is_file():
             raise InvalidInputError("is not a buildpack: it has no buildpack.toml", where=root)
-        buildpack = read_buildpack(root)
+        target = Path(os.path.abspath(root))  # noqa: PTH100  # a link names the path that was given
+        buildpack = read_buildpack(target)
         info = buildpack.descriptor.buildpack
         link = self.path / directory_name(info.id) / info.version
-        target = Path(os.path.abspath(root))
         if link.is_symlink():
             if link.readlink() != target:
                 raise InvalidInputError(
@@ -147,4 +149,17 @@ def _of_project(
 
 
 def _row(element: OrderElement) -> Struct:
-    return Struct(id=element.id, version=element.version, optional=element.optional or None)
+    return Struct(
+        {
+            "id": element.id,
+            "version": element.version,
+            "optional": element.optional or None,
+            "exec-env": list(element.exec_env) or None,
+        }
+    )
+
+
+def _precedence(buildpack: Buildpack) -> tuple[tuple[int, ...], bool, str]:
+    """Return what versions compare by: 1.10.0 is above 1.9.0, and 1.0.0-rc1 below 1.0.0."""
+    numbers, _, suffix = buildpack.descriptor.buildpack.version.partition("-")
+    return tuple(int(part) if part.isdecimal() else 0 for part in numbers.split(".")), not suffix, suffix

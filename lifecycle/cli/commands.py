@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -25,8 +24,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Cloud Native Buildpacks: turn an app's source into an OCI image.",
-    epilog="Platforms call the phases by name: lifecycle analyzer | detector | restorer | builder | exporter | creator; "
-    "each prints its flags with -help.",
+    epilog="Platforms call the phases by name: lifecycle analyzer | detector | restorer | builder | exporter | "
+    "creator; each prints its flags with -help.",
 )
 
 
@@ -44,7 +43,7 @@ def _version(*, wanted: bool) -> None:
 @app.callback()
 def _options(
     *,
-    version: Annotated[  # noqa: ARG001  # its callback does the work
+    version: Annotated[  # its callback does the work
         bool, typer.Option("--version", help="Print the version.", callback=lambda value: _version(wanted=value))
     ] = False,
 ) -> None:
@@ -151,5 +150,3 @@ def _variables(given: list[str], files: list[Path]) -> dict[str, str]:
         elif name.strip() in os.environ:
             variables[name.strip()] = os.environ[name.strip()]
     return variables
-
-

@@ -105,9 +105,7 @@ INPUTS: tuple[Input, ...] = (
     _row("platform", Kind.PATH, "CNB_PLATFORM_DIR", "/platform", "d7 b7 c7"),
     _row("previous_image", Kind.TEXT, "CNB_PREVIOUS_IMAGE", "", "a7 c7"),
     _row("process_type", Kind.TEXT, "CNB_PROCESS_TYPE", "", "e7 c7"),
-    _row(
-        "project_metadata", Kind.PATH, "CNB_PROJECT_METADATA_PATH", "<layers>/project-metadata.toml", "e7 c7"
-    ),
+    _row("project_metadata", Kind.PATH, "CNB_PROJECT_METADATA_PATH", "<layers>/project-metadata.toml", "e7 c7"),
     _row("report", Kind.PATH, "CNB_REPORT_PATH", "<layers>/report.toml", "e7 c7"),
     _row("run", Kind.PATH, "CNB_RUN_PATH", "/cnb/run.toml", "a12 d12 r14 e12 c12"),
     _row("run_image", Kind.TEXT, "CNB_RUN_IMAGE", "", "a7 e7 c7"),

@@ -56,7 +56,7 @@ def run_phase(phase: Phase, arguments: Sequence[str], environment: Mapping[str, 
         return exit_code(error, None)
     except LifecycleError as error:
         verb = _FAILED_TO[running.step or phase]
-        _LOG.error("%s", f"failed to {verb}: {error}" if running.step else error)  # noqa: TRY400  # no traceback
+        _LOG.error("%s", f"failed to {verb}: {error}" if running.step else error)  # no traceback
         return exit_code(error, running.step)
     return 0
 
@@ -148,8 +148,8 @@ class _Running:
         )
 
     def restorer(self, settings: Settings) -> None:
-        group = load(Group, settings.path("group"))
         self.step = Phase.RESTORER
+        group = load(Group, settings.path("group"))
         analyzed = steps.read_analyzed(settings)
         with steps.volume_cache(settings) as cache:
             if cache is None:
@@ -163,9 +163,7 @@ class _Running:
         group = load(Group, settings.path("group"))
         plan = load(Plan, settings.path("plan"))
         analyzed = steps.read_analyzed(settings)
-        steps.build(
-            settings, analyzed, group, plan, environment=self.environment, run=run_process, output=self.output
-        )
+        steps.build(settings, analyzed, group, plan, environment=self.environment, run=run_process, output=self.output)
 
     def exporter(self, settings: Settings) -> None:
         images = self.images(settings)
@@ -218,7 +216,7 @@ _RUN = {
 }
 
 
-def _check_arguments(settings: Settings) -> None:
+def _check_arguments(settings: Settings) -> None:  # noqa: C901  # one case for each phase
     """Check the number and form of image arguments.  Spec: platform.md "Usage" of each phase."""
     from lifecycle.oci.reference import parse_reference, parse_tag
 

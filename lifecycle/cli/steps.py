@@ -319,7 +319,7 @@ def prepare_export(
         launcher_sbom_dir=settings.path("launcher_sbom"),
         process_type=settings.text("process_type"),
         source_date_epoch=settings.text("source_date_epoch") or None,
-        exec_env=settings.text("exec_env"),
+        exec_env=exec_env(settings) or settings.text("exec_env"),
     )
     return Export(inputs, base, previous, _extended_image(settings))
 
@@ -379,5 +379,3 @@ def volume_cache(settings: Settings) -> Iterator[Cache | None]:
     from lifecycle.cache.volume import VolumeCache
 
     yield VolumeCache(path)
-
-

@@ -1,7 +1,7 @@
 """Where ``lifecycle build`` keeps its directories: one working directory a build, remembered until the next.
 
-Below ``$XDG_STATE_HOME/cnb-lifecycle``: ``builds/<app>/<build>`` and ``images``; below ``$XDG_CACHE_HOME/cnb-lifecycle``:
-``volumes/<app>``.  A user without a writable home gets a directory of their own below the temporary directory.
+Below ``$XDG_STATE_HOME/cnb-lifecycle``: ``builds/<app>/<build>`` and ``images``.
+Below ``$XDG_CACHE_HOME/cnb-lifecycle``: ``volumes/<app>``.  A user without a writable home gets a directory of their own below the temporary directory.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ def _user_dir(environment: Mapping[str, str], variable: str, below_home: str) ->
 
 
 def _can_be_made(path: Path) -> bool:
-    nearest = next(each for each in (path, *path.parents) if each.exists())
+    # Path.exists raises PermissionError below a directory that may not be entered.
+    nearest = next(each for each in (path, *path.parents) if os.path.exists(each))  # noqa: PTH110  # see above
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 

@@ -89,7 +89,7 @@ def enter(mounts: Mapping[str, Path], scratch: Path) -> None:
 
 def _mirror(libc: ctypes.CDLL, entry: os.DirEntry[str], target: Path) -> None:
     if entry.is_symlink():
-        target.symlink_to(os.readlink(entry.path))
+        target.symlink_to(Path(entry.path).readlink())
     elif entry.is_dir():
         target.mkdir()
         _mount(libc, entry.path, target, None, _MS_BIND | _MS_REC)

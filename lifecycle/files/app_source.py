@@ -30,7 +30,8 @@ def copy_app(
 
     ``include`` keeps only what its .gitignore patterns match, ``exclude`` drops what they match.  The repository's
     own ``.git`` differs between clones and stays behind unless ``include`` names it.  Symbolic links are kept as
-    they are; sockets, pipes and devices are left out.  Raises ``LifecycleError`` for what can't be read.
+    they are; sockets, pipes and devices are left out, and so is ``destination`` where it lies in ``source``.
+    Raises ``LifecycleError`` for what can't be read.
     Spec: extensions/project-descriptor.md "io.buildpacks.include and io.buildpacks.exclude".
     """
     included = None if include is None else _patterns(include)
@@ -40,13 +41,16 @@ def copy_app(
         return (included is None or included.match_file(relative)) and not excluded.match_file(relative)
 
     files = 0
+    itself = Path(os.path.realpath(destination))
     for directory, directory_names, file_names in os.walk(source, onerror=_unreadable):
         below = Path(directory).relative_to(source)
         links = [name for name in directory_names if Path(directory, name).is_symlink()]
         directory_names[:] = sorted(
             name
             for name in directory_names
-            if name not in links and not excluded.match_file(f"{(below / name).as_posix()}/")
+            if name not in links
+            and Path(os.path.realpath(directory), name) != itself
+            and not excluded.match_file(f"{(below / name).as_posix()}/")
         )
         if included is None:
             for name in directory_names:

@@ -123,9 +123,7 @@ def dumps(table: Mapping[str, Any], *, where: str | PathLike[str] | None = None)
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise InvalidFileError(
-            f"would hold text that is not UTF-8: {_excerpt(error)!r}", where=where
-        ) from error
+        raise InvalidFileError(f"would hold text that is not UTF-8: {_excerpt(error)!r}", where=where) from error
     try:
         written = tomllib.loads(text)
     except ValueError as error:
@@ -157,11 +155,7 @@ def _located(text: str) -> str:
     if match is None:
         return f"is not valid TOML: {text}"
     message = match["message"][:1].lower() + match["message"][1:]
-    return (
-        f"line {match['line']}, column {match['column']}: {message}"
-        if match["line"]
-        else f"at its end: {message}"
-    )
+    return f"line {match['line']}, column {match['column']}: {message}" if match["line"] else f"at its end: {message}"
 
 
 def _refuse_excess(text: str, where: str | PathLike[str] | None) -> None:
@@ -198,9 +192,7 @@ def _refuse_unusable(table: Mapping[str, Any], where: str | PathLike[str] | None
                 pending.extend(((*at, key), each) for key, each in value.items())
             case list() | tuple():
                 if None in value:
-                    raise InvalidFileError(
-                        f"{key_path(at)}: an array can't have an empty element", where=where
-                    )
+                    raise InvalidFileError(f"{key_path(at)}: an array can't have an empty element", where=where)
                 pending.extend(((*at, index), each) for index, each in enumerate(value))
             case _:
                 continue

@@ -30,9 +30,7 @@ def read_env_dir(directory: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise InvalidFileError(
-            f"can't be read: {error.strerror}", where=error.filename or directory
-        ) from error
+        raise InvalidFileError(f"can't be read: {error.strerror}", where=error.filename or directory) from error
     return {name: _value(directory / name) for name in names}
 
 

@@ -28,9 +28,7 @@ _ESCAPES: dict[int, str] = {
     **{code: f"\\u{code:04x}" for code in (*range(0x20), 0x7F)},
     **{
         ord(char): escape
-        for char, escape in zip(
-            '"\\\b\t\n\f\r', ('\\"', r"\\", r"\b", r"\t", r"\n", r"\f", r"\r"), strict=True
-        )
+        for char, escape in zip('"\\\b\t\n\f\r', ('\\"', r"\\", r"\b", r"\t", r"\n", r"\f", r"\r"), strict=True)
     },
 }
 

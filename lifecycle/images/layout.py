@@ -142,9 +142,7 @@ class DirectoryStore:
         with _locked(self._path):
             started = time.time()
             manifest = write_blobs(self._path, image)
-            kept = [
-                each for each in read_layout_index(files) or () if each.annotations.get(REF_NAME) not in names
-            ]
+            kept = [each for each in read_layout_index(files) or () if each.annotations.get(REF_NAME) not in names]
             descriptors = [*kept, *(manifest_descriptor(manifest, ref_name=name) for name in names)]
             write_index(self._path, descriptors)
             with contextlib.suppress(LifecycleError, OSError):
@@ -162,14 +160,10 @@ def find_in(files: LayoutFiles, name: str, platform: ImagePlatform) -> LayoutIma
         found = with_digest(files, descriptors, digest)
         return None if found is None else open_image(files, found, name=name)
     named = with_name(descriptors, name) if name else descriptors
-    return (
-        open_image(files, for_platform(files, named, platform), name=name or files.where) if named else None
-    )
+    return open_image(files, for_platform(files, named, platform), name=name or files.where) if named else None
 
 
-def written_image(
-    path: Path, manifest: Manifest, names: tuple[str, ...], failures: dict[str, str]
-) -> WrittenImage:
+def written_image(path: Path, manifest: Manifest, names: tuple[str, ...], failures: dict[str, str]) -> WrittenImage:
     """Return the result of writing a layout; it reports no digest, its reference is its path with one."""
     data = manifest.dumps()
     return WrittenImage(

@@ -106,9 +106,7 @@ def for_platform(
     Reference: a single manifest is taken whatever its platform; it can't choose among several in a layout.
     """
     distinct = {descriptor.digest: descriptor for descriptor in descriptors}
-    fitting = [
-        each for each in distinct.values() if each.platform is not None and platform.fits(each.platform)
-    ]
+    fitting = [each for each in distinct.values() if each.platform is not None and platform.fits(each.platform)]
     if len(distinct) == 1:
         (chosen,) = distinct.values()
     elif fitting:
@@ -140,9 +138,7 @@ def nested(files: LayoutFiles, descriptor: Descriptor) -> tuple[Descriptor, ...]
 
 def _document(files: LayoutFiles, descriptor: Descriptor) -> bytes:
     if descriptor.size > MAX_DOCUMENT:
-        raise CorruptImageError(
-            f"is larger than {MAX_DOCUMENT} bytes", where=f"{files.where} {descriptor.digest}"
-        )
+        raise CorruptImageError(f"is larger than {MAX_DOCUMENT} bytes", where=f"{files.where} {descriptor.digest}")
     try:
         return b"".join(_blob(files, descriptor))
     except VerificationError as error:

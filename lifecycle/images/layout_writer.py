@@ -57,8 +57,7 @@ def write_blobs(path: Path, image: NewImage, *, annotations: Mapping[str, str] |
     layers: list[Descriptor] = []
     if image.base is not None:
         layers += [
-            _copy_layer(path, image.base, diff_id, docker=docker, sparse=True)
-            for diff_id in image.base.config.diff_ids
+            _copy_layer(path, image.base, diff_id, docker=docker, sparse=True) for diff_id in image.base.config.diff_ids
         ]
     for layer in image.layers:
         if isinstance(layer, ReusedLayer):
@@ -75,9 +74,7 @@ def write_blobs(path: Path, image: NewImage, *, annotations: Mapping[str, str] |
 
 def write_index(path: Path, descriptors: Sequence[Descriptor]) -> None:
     """Make ``path`` a layout with these images, in one step."""
-    index = Struct(
-        schemaVersion=2, mediaType=OCI_INDEX, manifests=[descriptor.struct() for descriptor in descriptors]
-    )
+    index = Struct(schemaVersion=2, mediaType=OCI_INDEX, manifests=[descriptor.struct() for descriptor in descriptors])
     write_atomic(path / "oci-layout", _LAYOUT_VERSION)
     write_atomic(path / INDEX, json.dumps(index, indent=3, ensure_ascii=False).encode())
 

@@ -36,6 +36,4 @@ def scratch_image(*, os: str = "linux", architecture: str, variant: str = "") ->
     """Return the empty image for a platform."""
     config = ImageConfig(architecture=architecture, os=os, variant=variant, diff_ids=())
     data = config.dumps()
-    return ScratchImage(
-        config, Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, len(data), digest_of(data)), ())
-    )
+    return ScratchImage(config, Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, len(data), digest_of(data)), ()))

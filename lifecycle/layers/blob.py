@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from lifecycle.errors import CorruptImageError, UnsafeArchiveError
-from lifecycle.oci.digest import Digest, DiffId
+from lifecycle.oci.digest import DiffId, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

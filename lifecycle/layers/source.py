@@ -163,9 +163,7 @@ def slice_layers(
     root = os.fsencode(absolute)
     used = mapping or PathMapping(absolute, PurePosixPath(absolute))
     tree = _AppTree(root)
-    layers: list[LayerSource] = [
-        _Listed(root, tuple(sorted(tree.take(globs))), uid, gid, used) for globs in patterns
-    ]
+    layers: list[LayerSource] = [_Listed(root, tuple(sorted(tree.take(globs))), uid, gid, used) for globs in patterns]
     return [*layers, _Listed(root, tuple(sorted(tree.remainder())), uid, gid, used)]
 
 
@@ -184,9 +182,7 @@ class _AppTree:
             directory = pending.pop()
             if not stat.S_ISDIR(_lstat(directory).st_mode):
                 continue
-            self._children[directory] = [
-                os.path.join(directory, name) for name in _names(directory)
-            ]
+            self._children[directory] = [os.path.join(directory, name) for name in _names(directory)]
             pending += self._children[directory]
 
     def _all(self, path: bytes) -> Iterator[bytes]:
@@ -264,9 +260,7 @@ def _ancestors(path: bytes, mapping: PathMapping) -> Iterator[_Member]:
         except OSError as error:
             raise ExportError(f"can't be read: {error.strerror}", where=os.fsdecode(ancestor)) from error
         yield _Member(
-            Entry(
-                ancestor, EntryType.DIRECTORY, permission_bits(found.st_mode), uid=found.st_uid, gid=found.st_gid
-            )
+            Entry(ancestor, EntryType.DIRECTORY, permission_bits(found.st_mode), uid=found.st_uid, gid=found.st_gid)
         )
 
 

@@ -130,9 +130,7 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (length, key, value)
 
 
-def _block(
-    entry: Entry, *, name: bytes, prefix: bytes, linkname: bytes | None = None, gnu: bool = False
-) -> bytes:
+def _block(entry: Entry, *, name: bytes, prefix: bytes, linkname: bytes | None = None, gnu: bool = False) -> bytes:
     block = bytearray(BLOCK)
     link = entry.linkname if linkname is None else linkname
     block[0 : len(name)] = name

@@ -28,7 +28,12 @@ class SpecModel(BaseModel):
     """
 
     model_config = ConfigDict(
-        strict=True, frozen=True, extra="ignore", alias_generator=kebab, populate_by_name=True, ser_json_inf_nan="strings"
+        strict=True,
+        frozen=True,
+        extra="ignore",
+        alias_generator=kebab,
+        populate_by_name=True,
+        ser_json_inf_nan="strings",
     )
 
     @model_validator(mode="before")

@@ -1,4 +1,7 @@
-"""buildpack.toml and extension.toml.  Spec: buildpack.md "buildpack.toml (TOML)", image_extension.md "extension.toml"."""
+"""buildpack.toml and extension.toml.
+
+Spec: buildpack.md "buildpack.toml (TOML)", image_extension.md "extension.toml".
+"""
 
 from __future__ import annotations
 

@@ -22,9 +22,7 @@ class BuildArg(SpecModel):
     @classmethod
     def _not_given_by_the_lifecycle(cls, name: str) -> str:
         if name in _RESERVED:
-            raise ValueError(
-                f"{name!r} is given by the lifecycle; remove it, as {', '.join(_RESERVED)} are reserved"
-            )
+            raise ValueError(f"{name!r} is given by the lifecycle; remove it, as {', '.join(_RESERVED)} are reserved")
         return name
 
 

@@ -49,9 +49,7 @@ class BuildpackLayer(SpecModel):
 
     def struct(self) -> Struct:
         """Return the table ``[metadata.buildpacks.layers.<name>]``."""
-        return Struct(
-            sha=self.sha, build=self.build, launch=self.launch, cache=self.cache, metadata=self.data
-        )
+        return Struct(sha=self.sha, build=self.build, launch=self.launch, cache=self.cache, metadata=self.data)
 
 
 class BuildpackLayers(SpecModel):

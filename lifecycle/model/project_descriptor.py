@@ -111,12 +111,13 @@ class ProjectDescriptor(SpecModel):
         build = data.get("build", {})
         if not isinstance(build, dict):
             raise ValueError("build is not a table")  # noqa: TRY004  # pydantic reports only ValueError
+        project_table = data.get("project", {})
+        if not isinstance(project_table, dict):
+            raise ValueError("project is not a table")  # noqa: TRY004  # as above
         buildpacks = {key: build[key] for key in ("builder", "include", "exclude") if key in build}
         buildpacks["group"] = build.get("buildpacks", [])
         buildpacks["build"] = {"env": build.get("env", [])}
-        project = {
-            key: value for key, value in data.get("project", {}).items() if key in {"id", "name", "version"}
-        }
+        project = {key: value for key, value in project_table.items() if key in {"id", "name", "version"}}
         return {"_": {"schema-version": "0.1", **project}, "io": {"buildpacks": buildpacks}}
 
     @property

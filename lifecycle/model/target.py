@@ -29,7 +29,7 @@ class _Platform(SpecModel):
     @model_validator(mode="before")
     @classmethod
     def _accept_the_key_of_the_specification(cls, data: Any) -> Any:
-        """The specification says ``variant`` where the reference reads ``arch-variant``: both are read."""
+        """Read both the specification's ``variant`` and the reference's ``arch-variant``."""
         if isinstance(data, dict) and "variant" in data and "arch-variant" not in data:
             return {**data, "arch-variant": data["variant"]}
         return data

@@ -114,7 +114,7 @@ def _run_struct(run: Mapping[str, Any]) -> Struct:
     fields = Struct()
     for key in _RUN_CONFIG_KEYS:
         value = run.get(key)
-        if value in (None, "", False, 0) or value == [] or value == {}:
+        if value in (None, "", False, 0) or value in ([], {}):
             continue
         if key == "Healthcheck":
             value = Struct((name, value[name]) for name in _HEALTHCHECK_KEYS if value.get(name))
@@ -154,6 +154,11 @@ def read_config(data: bytes, *, where: str) -> ImageConfig:
     env = known.get("Env", [])
     if not isinstance(env, list) or not all(isinstance(each, str) for each in env):
         raise CorruptImageError("has an environment that is not a list of strings", where=where)
+    if not isinstance(known.get("Healthcheck", {}), dict):
+        raise CorruptImageError("has a health check that is not an object", where=where)
+    features = top.get("os.features", [])
+    if not isinstance(features, list) or not all(isinstance(each, str) for each in features):
+        raise CorruptImageError("has os.features that are not a list of strings", where=where)
     return ImageConfig(
         architecture=text("architecture"),
         os=text("os"),
@@ -166,7 +171,7 @@ def read_config(data: bytes, *, where: str) -> ImageConfig:
         docker_version=text("docker_version"),
         os_version=text("os.version"),
         variant=text("variant"),
-        os_features=tuple(str(each) for each in top.get("os.features") or ()),
+        os_features=tuple(features),
         rootfs_type=str(rootfs.get("type") or "layers"),
     )
 

@@ -29,9 +29,7 @@ _ESCAPES: dict[int, str] = {
     **{code: f"\\u{code:04x}" for code in (*range(0x20), *map(ord, "<>&\u2028\u2029"))},
     **{
         ord(char): escape
-        for char, escape in zip(
-            '"\\\b\f\n\r\t', ('\\"', r"\\", r"\b", r"\f", r"\n", r"\r", r"\t"), strict=True
-        )
+        for char, escape in zip('"\\\b\f\n\r\t', ('\\"', r"\\", r"\b", r"\f", r"\n", r"\r", r"\t"), strict=True)
     },
     **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
     **dict.fromkeys(range(0xDC80, 0xDD00), r"\ufffd"),

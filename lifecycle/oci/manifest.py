@@ -87,6 +87,20 @@ def read_object(data: bytes, *, where: str) -> dict[str, Any]:
     return value
 
 
+def _annotations(value: Mapping[str, Any], *, where: str) -> dict[str, str]:
+    found = value.get("annotations") or {}
+    if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
+        raise CorruptImageError("has annotations that are not strings by name", where=where)
+    return found
+
+
+def _urls(value: Mapping[str, Any], *, where: str) -> tuple[str, ...]:
+    found = value.get("urls") or []
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise CorruptImageError("has urls that are not a list of strings", where=where)
+    return tuple(found)
+
+
 def read_descriptor(value: object, *, where: str) -> Descriptor:
     """Read a descriptor of a manifest or index."""
     if not isinstance(value, dict):
@@ -100,8 +114,8 @@ def read_descriptor(value: object, *, where: str) -> Descriptor:
         media_type=str(value.get("mediaType") or ""),
         size=size,
         digest=Digest(digest),
-        urls=tuple(str(url) for url in value.get("urls") or ()),
-        annotations={str(key): str(text) for key, text in (value.get("annotations") or {}).items()},
+        urls=_urls(value, where=where),
+        annotations=_annotations(value, where=where),
         platform=value.get("platform") if isinstance(value.get("platform"), dict) else None,
     )
 
@@ -116,7 +130,7 @@ def read_manifest(data: bytes, *, where: str) -> Manifest:
         media_type=str(value.get("mediaType") or ""),
         config=read_descriptor(value.get("config"), where=where),
         layers=tuple(read_descriptor(layer, where=where) for layer in layers),
-        annotations={str(key): str(text) for key, text in (value.get("annotations") or {}).items()},
+        annotations=_annotations(value, where=where),
     )
 
 

@@ -95,9 +95,7 @@ def _offered(inputs: AnalyzeInputs, images: ImageStore) -> str:
     names = by_preference(offered, app_image=inputs.image)
     readable = next((name for name in names if images.readable(name)), None)
     if readable is None:
-        raise ImageError(
-            "failed to find accessible run image", remedy=f"make one of {', '.join(names)} readable"
-        )
+        raise ImageError("failed to find accessible run image", remedy=f"make one of {', '.join(names)} readable")
     return readable
 
 
@@ -128,9 +126,7 @@ def _metadata(image: Image) -> LifecycleMetadata | None:
     try:
         return read_lifecycle_metadata(text) if text else LifecycleMetadata()
     except ValueError as error:
-        _LOG.warning(
-            "Ignoring image \"%s\" because its label '%s' can't be understood", image.name, LIFECYCLE_LABEL
-        )
+        _LOG.warning("Ignoring image \"%s\" because its label '%s' can't be understood", image.name, LIFECYCLE_LABEL)
         _LOG.debug("%s: %s", image.name, error)
         return None
 
@@ -141,12 +137,7 @@ def _restore_sbom(inputs: AnalyzeInputs, image: Image, metadata: LifecycleMetada
     A layer that can't be read makes the whole image corrupt: reusing launch layers without their SBOM would
     lose it.
     """
-    if (
-        PlatformFeature.SBOM not in inputs.api
-        or inputs.skip_layers
-        or not metadata.sbom
-        or not metadata.sbom.sha
-    ):
+    if PlatformFeature.SBOM not in inputs.api or inputs.skip_layers or not metadata.sbom or not metadata.sbom.sha:
         return
     _LOG.info("Restoring data for SBOM from previous image")
     restore_launch_sboms(

@@ -145,9 +145,7 @@ def _translated() -> Iterator[None]:
 
 def _find_all(inputs: BuildInputs) -> list[Buildpack]:
     """Find the buildpacks before the first one runs, so that a missing one takes no time."""
-    found = [
-        find_buildpack(inputs.buildpacks_dir, element.id, element.version) for element in inputs.group.group
-    ]
+    found = [find_buildpack(inputs.buildpacks_dir, element.id, element.version) for element in inputs.group.group]
     for buildpack in found:
         _log.debug("Buildpack %s has API %s", buildpack, buildpack.api)
     return found
@@ -181,9 +179,7 @@ class _Build:
         self._launch_bom: list[AttributedBomEntry] = []
         self._build_bom: list[AttributedBomEntry] = []
 
-    def run_buildpack(
-        self, buildpack: Buildpack, *, run: Runner, output: Callable[[bytes], None]
-    ) -> BuildpackAccount:
+    def run_buildpack(self, buildpack: Buildpack, *, run: Runner, output: Callable[[bytes], None]) -> BuildpackAccount:
         """Run one buildpack and take in what it left."""
         buildpack_id = buildpack.descriptor.buildpack.id
         directory = create_directory(self._inputs.layers_dir, directory_name(buildpack_id))
@@ -262,15 +258,11 @@ class _Build:
             self._build_bom += _bom_rows(buildpack, outputs.build.bom, outputs)
             self.plan = without_met(self.plan, met_names(given, outputs.build.unmet))
 
-    def _take_launch_toml(
-        self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs
-    ) -> tuple[Process, ...]:
+    def _take_launch_toml(self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs) -> tuple[Process, ...]:
         launch = outputs.launch
         with _located(directory / "launch.toml"):
             self._launch_bom += _bom_rows(buildpack, launch.bom, outputs)
-            written = upgraded(
-                launch.processes, buildpack_id=buildpack.descriptor.buildpack.id, api=buildpack.api
-            )
+            written = upgraded(launch.processes, buildpack_id=buildpack.descriptor.buildpack.id, api=buildpack.api)
         self._labels += launch.labels
         self._slices += launch.slices
         self._processes, lost_default = self._processes.extended(written.processes)
@@ -306,9 +298,7 @@ class _Build:
         return BuildMetadata(
             bom=tuple(self._launch_bom) if in_label else (),
             buildpacks=group.group,
-            extensions=tuple(
-                element.model_copy(update={"optional": False}) for element in group.group_extensions
-            ),
+            extensions=tuple(element.model_copy(update={"optional": False}) for element in group.group_extensions),
             labels=tuple(self._labels),
             processes=self._processes.listed(),
             slices=tuple(self._slices),
@@ -335,9 +325,7 @@ def _temporary_directory(prefix: str) -> Iterator[Path]:
         yield Path(name)
 
 
-def _bom_rows(
-    buildpack: Buildpack, rows: Sequence[BomEntry], outputs: BuildOutputs
-) -> tuple[AttributedBomEntry, ...]:
+def _bom_rows(buildpack: Buildpack, rows: Sequence[BomEntry], outputs: BuildOutputs) -> tuple[AttributedBomEntry, ...]:
     if rows and not any(map(is_sbom_name, outputs.file_names)):
         _log.warning("%s: %s", buildpack, bom.DEPRECATION)
     info = buildpack.descriptor.buildpack

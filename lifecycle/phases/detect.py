@@ -171,9 +171,7 @@ class _Modules:
         listed = (entry.element.exec_env, self._api_of_order(entry)), (info.exec_env, api)
         for names, of in listed:
             if not takes_part(names, inputs.exec_env, platform_api=inputs.platform_api, buildpack_api=of):
-                _log.debug(
-                    "Skipping %s: it is not for the execution environment '%s'", entry, inputs.exec_env
-                )
+                _log.debug("Skipping %s: it is not for the execution environment '%s'", entry, inputs.exec_env)
                 return None
         if not isinstance(module, Extension) and module.descriptor.order:
             return Composite(module.descriptor.order)
@@ -207,9 +205,7 @@ class _Modules:
             targets = extension_targets(module.descriptor.targets, executables)
         else:
             stacks = module.descriptor.stacks
-            if not supports_stack(
-                stacks, inputs.stack_id, platform_api=inputs.platform_api, buildpack_api=api
-            ):
+            if not supports_stack(stacks, inputs.stack_id, platform_api=inputs.platform_api, buildpack_api=api):
                 return (
                     f"stack {inputs.stack_id} is not among the stacks of the buildpack: "
                     f"{', '.join(stack.id for stack in stacks)}"
@@ -326,9 +322,7 @@ def _judged(component: _Component, status: int, output: bytes, plan_path: Path) 
     plan = BuildPlan() if plan is None else plan
     sections = plan.alternatives()
     if extension and any(each.requires for each in sections):
-        return DetectRun(
-            ERROR, output, f'extension {component.info.id} outputs "requires" which is not allowed'
-        )
+        return DetectRun(ERROR, output, f'extension {component.info.id} outputs "requires" which is not allowed')
     if any(require.version for each in sections for require in each.requires):
         return DetectRun(
             ERROR,

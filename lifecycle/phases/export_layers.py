@@ -133,9 +133,7 @@ def add_launch_layers(inputs: ExportInputs, stack: LayerStack) -> tuple[Buildpac
                 verdict = stack.reuse(absent[candidate.id])
             layers[layer.name] = recorded_as(layer, verdict.diff_id or "")
         buildpack = each.buildpack
-        recorded.append(
-            BuildpackLayers(key=buildpack.id, version=buildpack.version, layers=layers, store=each.store)
-        )
+        recorded.append(BuildpackLayers(key=buildpack.id, version=buildpack.version, layers=layers, store=each.store))
     return tuple(recorded)
 
 
@@ -161,9 +159,7 @@ def add_app(inputs: ExportInputs, stack: LayerStack) -> tuple[LayerSha, ...]:
     """Put on one layer for each slice of the app and one for the rest.  Spec: buildpack.md "Slices"."""
     patterns = [each.paths for each in inputs.build_metadata.slices]
     candidates = export_plan.app_layers(len(patterns), inputs.analyzed.metadata)
-    sources = slice_layers(
-        inputs.app_dir, patterns, uid=inputs.uid, gid=inputs.gid, mapping=inputs.app_mapping
-    )
+    sources = slice_layers(inputs.app_dir, patterns, uid=inputs.uid, gid=inputs.gid, mapping=inputs.app_mapping)
     verdicts = [stack.place(candidate, source) for candidate, source in zip(candidates, sources, strict=True)]
     reused = sum(verdict.action is Action.REUSE for verdict in verdicts)
     if reused:
@@ -180,9 +176,7 @@ def add_launcher(inputs: ExportInputs, stack: LayerStack) -> tuple[LayerSha, Lay
     config = stack.place(export_plan.config_layer(previous), _directory(inputs, inputs.layers_dir / "config"))
     types = [process.type for process in inputs.build_metadata.processes or ()]
     links = (
-        stack.place(export_plan.process_types_layer(previous), process_types_layer(types)).diff_id
-        if types
-        else None
+        stack.place(export_plan.process_types_layer(previous), process_types_layer(types)).diff_id if types else None
     )
     return LayerSha(sha=launcher.diff_id or ""), LayerSha(sha=config.diff_id or ""), LayerSha(sha=links or "")
 
@@ -208,9 +202,7 @@ def _refuse_malformed(built: BuiltLayers) -> None:
     if built.malformed:
         ids = " ".join(f"{built.buildpack.id}:{name}" for name, _ in built.malformed)
         _, cause = built.malformed[0]
-        raise ExportError(
-            f"failed to parse metadata for layers '[{ids}]'", remedy=f"correct {cause}"
-        ) from cause
+        raise ExportError(f"failed to parse metadata for layers '[{ids}]'", remedy=f"correct {cause}") from cause
 
 
 def _directory(inputs: ExportInputs, path: Path) -> LayerSource:

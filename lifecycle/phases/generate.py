@@ -108,9 +108,7 @@ def generate(inputs: GenerateInputs, *, run: Runner, output: Callable[[bytes], N
     if switches(inputs.analyzed, decision, platform_api=inputs.platform_api):
         _warn_of_unknown_run_image(inputs, decision.base)
     analyzed = with_run_image(inputs.analyzed, decision, platform_api=inputs.platform_api)
-    return Generated(
-        analyzed, plan, _with_void_ones([dockerfile for dockerfile, _ in found], decision.ignored)
-    )
+    return Generated(analyzed, plan, _with_void_ones([dockerfile for dockerfile, _ in found], decision.ignored))
 
 
 @contextmanager

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 _CHUNK = 1024 * 1024
 
 
-def restore_launch_sboms(
-    tar: Iterator[bytes], *, layers_dir: Path, image_layers_dir: PurePosixPath | None
-) -> None:
+def restore_launch_sboms(tar: Iterator[bytes], *, layers_dir: Path, image_layers_dir: PurePosixPath | None) -> None:
     """Put the SBOM layer of the previous image where the restorer finds it: ``<layers>/sbom/launch``."""
     target = layers_dir / "sbom" / "launch"
     root = in_image(target, layers_dir=layers_dir, image_layers_dir=image_layers_dir)

@@ -108,9 +108,7 @@ def restore(inputs: RestoreInputs, *, cache: Cache | None) -> RestoredLayers:
     with staging_in(inputs.layers_dir) as staging:
         sboms = LayerSboms(inputs.layers_dir / "sbom" / "launch", staging / "sbom")
         cached = _restore_cached_sboms(inputs, cache, cached, sboms)
-        layers = [
-            layer for each in inputs.buildpacks for layer in _decide(inputs, each, cached, staging, sboms)
-        ]
+        layers = [layer for each in inputs.buildpacks for layer in _decide(inputs, each, cached, staging, sboms)]
         for layer in layers:
             layer.announce()
         with ThreadPoolExecutor(max_workers=min(_MAX_WORKERS, (os.cpu_count() or 1) + 1)) as workers:
@@ -157,13 +155,10 @@ def _decide(
     inputs: RestoreInputs, buildpack: GroupElement, cached: CacheMetadata, staging: Path, sboms: LayerSboms
 ) -> list[_Layer]:
     in_app, in_cache = inputs.metadata.of(buildpack.id), cached.of(buildpack.id)
-    decisions = restorations(
-        in_app.layers if in_app else {}, in_cache.layers if in_cache else {}, api=inputs.api
-    )
+    decisions = restorations(in_app.layers if in_app else {}, in_cache.layers if in_cache else {}, api=inputs.api)
     directory = inputs.layers_dir / directory_name(buildpack.id)
     return [
-        _Layer(buildpack.id, directory / name, decision, inputs, staging, sboms)
-        for name, decision in decisions.items()
+        _Layer(buildpack.id, directory / name, decision, inputs, staging, sboms) for name, decision in decisions.items()
     ]
 
 
@@ -212,9 +207,7 @@ class _Layer:
     def _restore(self, layer: BuildpackLayer, origin: Origin, cache: Cache | None) -> None:
         metadata = _layer_toml(layer, self.id)
         if self.decision.restored is Restored.CONTENTS and cache is not None:
-            root = in_image(
-                self.path, layers_dir=self.inputs.layers_dir, image_layers_dir=self.inputs.image_layers_dir
-            )
+            root = in_image(self.path, layers_dir=self.inputs.layers_dir, image_layers_dir=self.inputs.image_layers_dir)
             extracted = Path(tempfile.mkdtemp(dir=self.staging)) / "layer"
             extract_directory(cache.layer(DiffId(layer.sha)), root=root, target=extracted)
             move_into_place(extracted, self.path)

@@ -50,6 +50,4 @@ def _readable(name: str, run: Run, images: ImageStore) -> str:
     for each in (name, *entry.names()):
         if images.readable(each):
             return each
-    raise ImageError(
-        f"selected run image '{name}' is not accessible", remedy="make it or one of its mirrors readable"
-    )
+    raise ImageError(f"selected run image '{name}' is not accessible", remedy="make it or one of its mirrors readable")

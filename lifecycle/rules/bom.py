@@ -23,9 +23,7 @@ DEPRECATION = (
 """What an author should know who writes no SBOM files yet."""
 
 
-def attributed(
-    entries: Sequence[BomEntry], *, buildpack_id: str, version: str
-) -> tuple[AttributedBomEntry, ...]:
+def attributed(entries: Sequence[BomEntry], *, buildpack_id: str, version: str) -> tuple[AttributedBomEntry, ...]:
     """Return the rows with the buildpack that wrote them; ``InvalidFileError`` for one with a version."""
     for entry in entries:
         if entry.version:
@@ -34,9 +32,7 @@ def attributed(
                 remedy="the buildpack should instead set metadata.version",
             )
     source = BomSource(id=buildpack_id, version=version)
-    return tuple(
-        AttributedBomEntry(name=entry.name, metadata=entry.metadata, buildpack=source) for entry in entries
-    )
+    return tuple(AttributedBomEntry(name=entry.name, metadata=entry.metadata, buildpack=source) for entry in entries)
 
 
 def legacy_file(entries: Sequence[AttributedBomEntry]) -> str:

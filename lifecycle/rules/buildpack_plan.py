@@ -37,7 +37,5 @@ def met_names(given: Sequence[Require], unmet: Sequence[Unmet]) -> frozenset[str
 def without_met(plan: Plan, met: Collection[str]) -> Plan:
     """Return the plan without entries for what was met; later buildpacks don't get these."""
     return Plan(
-        entries=tuple(
-            entry for entry in plan.entries if not any(require.name in met for require in entry.requires)
-        )
+        entries=tuple(entry for entry in plan.entries if not any(require.name in met for require in entry.requires))
     )

@@ -139,10 +139,7 @@ def judge(tried: Sequence[Tried]) -> Judgement:
     lines += [_result(each, verdict) for each, verdict in zip(tried, verdicts, strict=True)]
     passed = [each for each, verdict in zip(tried, verdicts, strict=True) if verdict is Verdict.PASS]
     made: list[Trial] = []
-    if all(
-        verdict is Verdict.PASS or each.element.optional
-        for each, verdict in zip(tried, verdicts, strict=True)
-    ):
+    if all(verdict is Verdict.PASS or each.element.optional for each, verdict in zip(tried, verdicts, strict=True)):
         if all(each.extension for each in passed):
             lines.append(_debug("fail: no viable buildpacks in group"))
         else:
@@ -228,9 +225,7 @@ def _participating(kept: Sequence[Choice], of: int) -> list[Line]:
 
 
 def _named(problems: Sequence[Problem]) -> list[tuple[bool, str, Want, str]]:
-    return [
-        (each.participant.extension, each.participant.id, each.want, each.dependency) for each in problems
-    ]
+    return [(each.participant.extension, each.participant.id, each.want, each.dependency) for each in problems]
 
 
 def _account(

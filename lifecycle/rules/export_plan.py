@@ -210,9 +210,7 @@ def judge_absence(candidate: Candidate, available: frozenset[str] | None) -> Lay
     elif available is None:
         reason = f"cannot reuse '{candidate.id}', the previous image is not available"
     elif not candidate.recorded <= available:
-        reason = (
-            f"cannot reuse '{candidate.id}', the previous image has no layer {', '.join(candidate.recorded)}"
-        )
+        reason = f"cannot reuse '{candidate.id}', the previous image has no layer {', '.join(candidate.recorded)}"
     else:
         (recorded,) = candidate.recorded
         diff_id = DiffId(recorded)

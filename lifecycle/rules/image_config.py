@@ -11,7 +11,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import ExportError
 from lifecycle.model.api import PlatformFeature
 from lifecycle.oci.config import HistoryEntry, ImageConfig
 

@@ -118,6 +118,5 @@ class ProcessTypes:
     def listed(self) -> tuple[Process, ...]:
         """Return the processes sorted by type; none says that it is the default."""
         return tuple(
-            self.by_type[process_type].model_copy(update={"default": False})
-            for process_type in sorted(self.by_type)
+            self.by_type[process_type].model_copy(update={"default": False}) for process_type in sorted(self.by_type)
         )

@@ -149,8 +149,7 @@ def resolved_plan(kept: Sequence[Choice]) -> Plan:
             requires.setdefault(require.name, []).append(require)
     return Plan(
         entries=tuple(
-            PlanEntry(providers=tuple(each), requires=tuple(requires[name]))
-            for name, each in providers.items()
+            PlanEntry(providers=tuple(each), requires=tuple(requires[name])) for name, each in providers.items()
         )
     )
 
@@ -158,18 +157,13 @@ def resolved_plan(kept: Sequence[Choice]) -> Plan:
 def entries_for(plan: Plan, module_id: str, *, extension: bool) -> tuple[Require, ...]:
     """Return what the plan asks of a module: all that entries with it among the providers require."""
     return tuple(
-        require
-        for entry in plan.entries
-        if _provided_by(entry, module_id, extension)
-        for require in entry.requires
+        require for entry in plan.entries if _provided_by(entry, module_id, extension) for require in entry.requires
     )
 
 
 def without_entries_of(plan: Plan, module_id: str, *, extension: bool) -> Plan:
     """Return the plan without the entries that the module provides: they are met."""
-    return Plan(
-        entries=tuple(entry for entry in plan.entries if not _provided_by(entry, module_id, extension))
-    )
+    return Plan(entries=tuple(entry for entry in plan.entries if not _provided_by(entry, module_id, extension)))
 
 
 def _provided_by(entry: PlanEntry, module_id: str, extension: bool) -> bool:  # noqa: FBT001  # private, two callers

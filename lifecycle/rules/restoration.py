@@ -59,9 +59,7 @@ def _nothing(reason: str, *, outdated: bool = False) -> Restoration:
     return Restoration(Restored.NOTHING, reason, outdated=outdated)
 
 
-def restoration(
-    in_image: BuildpackLayer | None, in_cache: BuildpackLayer | None, *, api: PlatformApi
-) -> Restoration:
+def restoration(in_image: BuildpackLayer | None, in_cache: BuildpackLayer | None, *, api: PlatformApi) -> Restoration:
     """Decide on a layer from what the app image and the cache remember of it.
 
     Reference: internal/layer/metadata_restorer.go, phase/restorer.go.  It differs for a launch-only layer

@@ -62,9 +62,7 @@ def _registry(name: str) -> str | None:
 
 def listed(run: Run, name: str) -> RunImage | None:
     """Return the first entry of run.toml whose image or mirrors contain ``name``."""
-    return next(
-        (entry for entry in run.images if any(same_image_name(name, each) for each in entry.names())), None
-    )
+    return next((entry for entry in run.images if any(same_image_name(name, each) for each in entry.names())), None)
 
 
 def target_data(config: ImageConfig, *, where: str) -> TargetData:

@@ -65,9 +65,7 @@ def satisfies(targets: Sequence[Target], base: TargetData) -> bool:
 
 def _matches(target: Target, base: TargetData) -> bool:
     if not (
-        _same(target.os, base.os)
-        and _same(target.arch, base.arch)
-        and _same(target.arch_variant, base.arch_variant)
+        _same(target.os, base.os) and _same(target.arch, base.arch) and _same(target.arch_variant, base.arch_variant)
     ):
         return False
     if not target.distros:
@@ -113,9 +111,7 @@ def complete_target(recorded: TargetData | None, *, distro: Distro | None, arch:
     known = recorded or TargetData()
     if not known.os:
         known = known.model_copy(update={"os": "linux", "arch": arch})
-    return (
-        known.model_copy(update={"distro": distro}) if distro is not None and lacks_distro(known) else known
-    )
+    return known.model_copy(update={"distro": distro}) if distro is not None and lacks_distro(known) else known
 
 
 def lacks_distro(target: TargetData | None) -> bool:

@@ -10,9 +10,7 @@ SPEC = Path(__file__).parents[2] / "spec"
 
 
 def test_every_done_row_has_a_test_and_every_marker_a_row():
-    check = subprocess.run(
-        [sys.executable, SPEC / "status.py", "--check"], capture_output=True, text=True, check=False
-    )
+    check = subprocess.run([sys.executable, SPEC / "status.py", "--check"], capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stderr
 
 

@@ -50,9 +50,7 @@ def install(requirements: Path, target: Path, cache_dir: Path) -> None:
             for line in process.stdout:
                 print(f"  {line.rstrip()}")
     if process.returncode:
-        raise PipError(
-            f"pip could not install {requirements} (exit status {process.returncode}): see its output above"
-        )
+        raise PipError(f"pip could not install {requirements} (exit status {process.returncode}): see its output above")
 
 
 def environment(inherited: dict[str, str], cache_dir: Path) -> dict[str, str]:

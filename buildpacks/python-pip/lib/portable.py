@@ -81,9 +81,7 @@ def _remove_bytecode(root: Path) -> None:
 def _remove_local_origin(info_dir: Path) -> None:
     """Remove the note that a package came from a directory of the build."""
     note = info_dir / "direct_url.json"
-    if note.is_file() and str(json.loads(note.read_text(encoding="utf-8")).get("url", "")).startswith(
-        "file:"
-    ):
+    if note.is_file() and str(json.loads(note.read_text(encoding="utf-8")).get("url", "")).startswith("file:"):
         note.unlink()
 
 

@@ -18,9 +18,7 @@ _WITH_HEREDOC = frozenset({"ADD", "COPY", "RUN"})
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
 _COMMENT = re.compile(r"\s*#")
-_HEREDOC = re.compile(
-    r"""[0-9]*<<(?P<dash>-?)(?:(?P<quote>["'])(?P<quoted>[^"'<]+)(?P=quote)|(?P<bare>[^\s<"']+))\Z"""
-)
+_HEREDOC = re.compile(r"""[0-9]*<<(?P<dash>-?)(?:(?P<quote>["'])(?P<quoted>[^"'<]+)(?P=quote)|(?P<bare>[^\s<"']+))\Z""")
 _QUOTED = re.compile(r"""(?:[^\s"']|"(?:[^"\\]|\\.)*"|'[^']*')+""")
 _DOLLAR_NAME = re.compile(r"\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[^}]*\})")
 
@@ -65,12 +63,10 @@ def parse_dockerfile(text: str) -> Dockerfile:
     for instruction in before:
         if instruction.keyword != "ARG":
             raise DockerfileError(
-                f"line {instruction.line}: no build stage in current context: "
-                f"{instruction.keyword} before FROM"
+                f"line {instruction.line}: no build stage in current context: {instruction.keyword} before FROM"
             )
     stages = tuple(
-        Stage(_base(instructions[start]), tuple(instructions[start + 1 : end]))
-        for start, end in pairwise(bounds)
+        Stage(_base(instructions[start]), tuple(instructions[start + 1 : end])) for start, end in pairwise(bounds)
     )
     return Dockerfile(before, stages)
 

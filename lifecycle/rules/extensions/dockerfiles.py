@@ -60,9 +60,7 @@ def check_dockerfile(kind: Kind, text: str, *, platform_api: PlatformApi) -> Che
     except DockerfileError as error:
         raise GenerateError(f"failed to parse {name}: {error}") from error
     if len(dockerfile.stages) > 1:
-        raise GenerateError(
-            f"{name} is not permitted to use multistage build", remedy="keep a single FROM instruction"
-        )
+        raise GenerateError(f"{name} is not permitted to use multistage build", remedy="keep a single FROM instruction")
     base = ""
     match kind:
         case Kind.BUILD:
@@ -70,9 +68,7 @@ def check_dockerfile(kind: Kind, text: str, *, platform_api: PlatformApi) -> Che
         case Kind.RUN:
             base = _run_base(dockerfile, platform_api)
     stages = dockerfile.stages
-    return Checked(
-        base, any(stage.instructions for stage in stages), tuple(_warnings(name, stages, _RECOMMENDED))
-    )
+    return Checked(base, any(stage.instructions for stage in stages), tuple(_warnings(name, stages, _RECOMMENDED)))
 
 
 def _check_build(dockerfile: Dockerfile) -> None:

@@ -176,9 +176,7 @@ def test_before_platform_api_0_8_there_are_no_sbom_files(images, inputs, previou
 
 
 @pytest.mark.parametrize("damage", [{"missing": True}, {"root": "/elsewhere"}])
-def test_an_image_whose_sbom_layer_can_not_be_read_is_corrupt(
-    images, inputs, previous_with_sbom, caplog, damage
-):
+def test_an_image_whose_sbom_layer_can_not_be_read_is_corrupt(images, inputs, previous_with_sbom, caplog, damage):
     previous_with_sbom(**damage)
     given = inputs(image_layers_dir=PurePosixPath("/layers"))
     analyzed = analyze(given, images=images)

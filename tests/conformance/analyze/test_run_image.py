@@ -89,9 +89,7 @@ def test_only_readable_images_count(images, offer, api, app, readable, expected)
 @pytest.mark.requirement("PLAT-ANA-029")
 @pytest.mark.parametrize("api", EVERY)
 def test_without_a_readable_run_image_analysis_fails(images, offer, api):
-    with pytest.raises(
-        ImageError, match=r"failed to find accessible run image; make one of one.example/run, "
-    ):
+    with pytest.raises(ImageError, match=r"failed to find accessible run image; make one of one.example/run, "):
         analyze(offer(api), images=images)
     with pytest.raises(ImageNotFoundError, match=r"run image 'reg.example/mine' is not there"):
         analyze(offer(api, run_image="reg.example/mine"), images=images)
@@ -195,9 +193,7 @@ def switched(image="two.example/run"):
 @pytest.mark.parametrize("api", WITH_RUN)
 def test_the_restorer_identifies_a_run_image_that_an_extension_chose(images, api):
     image = images.put("two.example/run", architecture="arm64")
-    found = identify_run_image(
-        switched(), api=PlatformApi.parse(api), run=Run(images=(OFFERED,)), images=images
-    )
+    found = identify_run_image(switched(), api=PlatformApi.parse(api), run=Run(images=(OFFERED,)), images=images)
     assert found.run_image == RunImageChoice(
         reference=image.reference, image="two.example/run", target=TargetData(os="linux", arch="arm64")
     )
@@ -216,13 +212,9 @@ def test_the_restorer_takes_a_mirror_of_run_toml_where_the_image_can_not_be_read
 
 def test_the_restorer_leaves_an_identified_run_image_alone(images):
     known = Analyzed(
-        run_image=RunImageChoice(
-            reference="x@sha256:1", image="x", target=TargetData(os="linux", arch="amd64")
-        )
+        run_image=RunImageChoice(reference="x@sha256:1", image="x", target=TargetData(os="linux", arch="amd64"))
     )
     assert identify_run_image(known, api=PlatformApi.parse("0.15"), run=Run(), images=images) is known
-    assert (
-        identify_run_image(switched(), api=PlatformApi.parse("0.11"), run=Run(), images=images) == switched()
-    )
+    assert identify_run_image(switched(), api=PlatformApi.parse("0.11"), run=Run(), images=images) == switched()
     with pytest.raises(ImageNotFoundError):
         identify_run_image(switched("gone"), api=PlatformApi.parse("0.13"), run=Run(), images=images)

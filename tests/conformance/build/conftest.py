@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from lifecycle.model.api import LATEST_PLATFORM_API, PlatformApi
 from lifecycle.model.group import Group
 from lifecycle.model.plan import Plan
 from lifecycle.phases.build import BuildInputs, build
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SBOM_FORMATS = "sbom-formats = ['application/vnd.cyclonedx+json', 'application/spdx+json', 'application/vnd.syft+json']"
 PROLOGUE = """#!/bin/sh
@@ -43,9 +46,7 @@ class Builder:
         """
         root = self.root / "buildpacks" / name.replace("/", "_") / "1"
         (root / "bin").mkdir(parents=True)
-        (root / "buildpack.toml").write_text(
-            f"api = '{api}'\n[buildpack]\nid = '{name}'\nversion = '1'\n{toml}\n"
-        )
+        (root / "buildpack.toml").write_text(f"api = '{api}'\n[buildpack]\nid = '{name}'\nversion = '1'\n{toml}\n")
         executable = root / "bin" / "build"
         executable.write_text(f"{PROLOGUE}{script}\n")
         executable.chmod(0o755)

@@ -14,9 +14,7 @@ from lifecycle.model.api import BUILDPACK_APIS, PLATFORM_APIS, PlatformApi
 from lifecycle.model.target import Distro, TargetData
 from lifecycle.phases.build import build
 
-TARGET = TargetData(
-    os="linux", arch="arm64", arch_variant="v8", distro=Distro(name="ubuntu", version="24.04")
-)
+TARGET = TargetData(os="linux", arch="arm64", arch_variant="v8", distro=Distro(name="ubuntu", version="24.04"))
 APIS = pytest.mark.parametrize("api", BUILDPACK_APIS, ids=str)
 
 
@@ -94,8 +92,8 @@ def test_a_failing_buildpack_ends_the_build_at_once(builder):
     builder.buildpack("b/2", "touch ran")
     with pytest.raises(BuildpackBuildError) as failure:
         builder.build()
-    assert "bin/build of buildpack a/1@1 exited with status 7" in str(failure.value)
-    assert str(builder.layers_dir / "a_1") in str(failure.value)
+    assert failure.value.message == "bin/build of buildpack a/1@1 exited with status 7"
+    assert failure.value.remedy
     assert exit_code(failure.value, Phase.BUILDER) == 51
     assert not (builder.app_dir / "ran").exists()
 
@@ -119,13 +117,19 @@ def test_a_buildpack_without_executable_fails_as_one_whose_build_failed(builder)
 @pytest.mark.parametrize(
     ("script", "problem"),
     [
-        ("echo 'launch = true' > $L/x.toml", "x.toml: the launch, cache and build flags should be in the types table"),
+        (
+            "echo 'launch = true' > $L/x.toml",
+            "x.toml: the launch, cache and build flags should be in the types table",
+        ),
         ("echo '[[' > $L/x.toml", "x.toml: "),
         ("echo '[[' > $L/build.toml", "build.toml: "),
         ("echo 'metadata = 1' > $L/store.toml", "store.toml: metadata: expected a table, found 1"),
         ("mkfifo $L/x.toml", "x.toml: is not a file"),
         ("ln -s /none $L/launch.toml", "launch.toml: can't be read: No such file or directory"),
-        ("layer x; file $L/x/a 1; file $L/x.ignore/a 1", "x: can't be renamed to x.ignore: Directory not empty"),
+        (
+            "layer x; file $L/x/a 1; file $L/x.ignore/a 1",
+            "x: can't be renamed to x.ignore: Directory not empty",
+        ),
         ("layer x build; file $L/x/env/A=B 1", "A=B: the name of a variable can't hold '='"),
         ("rm -r $L", "a_b: can't be read: No such file or directory"),
     ],

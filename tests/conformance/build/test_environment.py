@@ -27,9 +27,21 @@ def test_some_variables_of_the_lifecycle_are_inherited(builder, dump, api):
 def test_credentials_and_anything_else_are_withheld(builder, dump):
     builder.buildpack("a/b", dump)
     builder.build(
-        env={"CNB_REGISTRY_AUTH": '{"r": "Basic x"}', "DOCKER_CONFIG": "/secret", "CNB_PLATFORM_API": "0.12", "FOO": "1"}
+        env={
+            "CNB_REGISTRY_AUTH": '{"r": "Basic x"}',
+            "DOCKER_CONFIG": "/secret",
+            "CNB_PLATFORM_API": "0.12",
+            "FOO": "1",
+        }
     )
-    own = {"PATH", "CNB_BUILDPACK_DIR", "CNB_PLATFORM_DIR", "CNB_LAYERS_DIR", "CNB_BP_PLAN_PATH", "CNB_EXEC_ENV"}
+    own = {
+        "PATH",
+        "CNB_BUILDPACK_DIR",
+        "CNB_PLATFORM_DIR",
+        "CNB_LAYERS_DIR",
+        "CNB_BP_PLAN_PATH",
+        "CNB_EXEC_ENV",
+    }
     shell = {"PWD", "OLDPWD", "SHLVL", "_"}
     assert set(builder.environment("a/b")) - shell == own
 
@@ -124,7 +136,8 @@ def test_build_layers_extend_the_search_paths_of_later_buildpacks(builder, dump)
 
 @pytest.mark.requirement("BP-ENV-013", "BP-LAYER-003")
 @pytest.mark.parametrize(
-    ("types", "seen"), [("build", True), ("build launch cache", True), ("launch", False), ("cache", False), ("", False)]
+    ("types", "seen"),
+    [("build", True), ("build launch cache", True), ("launch", False), ("cache", False), ("", False)],
 )
 def test_env_files_of_build_layers_reach_later_buildpacks_only(builder, dump, types, seen):
     files = 'file "$L/x/env/A" 1; file "$L/x/env.build/B" 2; file "$L/x/env.launch/C" 3; file "$L/x/env/dir/D" 4'

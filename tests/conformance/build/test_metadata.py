@@ -120,14 +120,11 @@ def test_the_working_directory_is_known_from_buildpack_api_0_8(builder, api, cap
     builder.buildpack("a/b", launch(f"[[processes]]\ntype='w'\ncommand={command}\nworking-dir='/x'"), api=str(api))
     (found,) = builder.build().metadata.processes
     assert found.working_dir == ("/x" if api.minor >= 8 else "")
-    assert caplog.messages == (
-        []
-        if api.minor >= 8
-        else [
-            "Warning: process working directory isn't supported in this buildpack api version. "
-            "Ignoring working directory for process 'w'"
-        ]
+    warning = (
+        "Warning: process working directory isn't supported in this buildpack api version. "
+        "Ignoring working directory for process 'w'"
     )
+    assert caplog.messages == ([] if api.minor >= 8 else [warning])
 
 
 @pytest.mark.requirement("BP-LTOML-007", "PLAT-FILE-014", "PLAT-BLD-017")
@@ -170,7 +167,7 @@ def test_a_default_that_is_redefined_without_default_is_lost_with_a_warning(buil
 @pytest.mark.requirement("BP-LTOML-008", "BP-LTOML-011")
 def test_a_buildpack_has_one_default_at_most(builder):
     builder.buildpack("a/1", launch(process("web", default=True) + process("two", default=True)))
-    with pytest.raises(BuildError, match="launch.toml: multiple default process types aren't allowed"):
+    with pytest.raises(BuildError, match=r"launch\.toml: multiple default process types aren't allowed"):
         builder.build()
 
 
@@ -198,7 +195,7 @@ def test_the_launch_bom_is_in_metadata_toml_before_platform_api_0_9(builder, api
 @PLATFORMS
 def test_boms_are_in_legacy_files_from_platform_api_0_9(builder, api):
     builder.buildpack("a/b", launch("[[bom]]\nname='dep'\n[bom.metadata]\nversion='1<2'\n[[bom]]\nname='bare'"))
-    builder.buildpack("c/d", "printf '[[bom]]\nname=\"tool\"\n' > \"$L/build.toml\"")
+    builder.buildpack("c/d", 'printf \'[[bom]]\nname="tool"\n\' > "$L/build.toml"')
     builder.build(api=api)
     files = [name for name in builder.tree() if name.startswith("sbom")]
     if api.version.minor < 9:
@@ -210,9 +207,7 @@ def test_boms_are_in_legacy_files_from_platform_api_0_9(builder, api):
         '[{"name":"dep","metadata":{"version":"1\\u003c2"},' + source % "a/b" + ","
         '{"name":"bare","metadata":null,' + source % "a/b" + "]\n"
     )
-    assert (builder.layers_dir / files[0]).read_text() == (
-        '[{"name":"tool","metadata":null,' + source % "c/d" + "]\n"
-    )
+    assert (builder.layers_dir / files[0]).read_text() == ('[{"name":"tool","metadata":null,' + source % "c/d" + "]\n")
 
 
 def test_legacy_files_without_rows_hold_null(builder):
@@ -224,7 +219,7 @@ def test_legacy_files_without_rows_hold_null(builder):
 
 @pytest.mark.parametrize("file", ["launch.toml", "build.toml"])
 def test_a_bom_row_with_a_version_is_refused(builder, file):
-    builder.buildpack("a/b", f"printf '[[bom]]\nname=\"x\"\nversion=\"1\"\n' > \"$L/{file}\"")
+    builder.buildpack("a/b", f'printf \'[[bom]]\nname="x"\nversion="1"\n\' > "$L/{file}"')
     with pytest.raises(BuildError, match=f"{file}: bom entry 'x' has a top level version which is not allowed"):
         builder.build()
 

@@ -78,9 +78,7 @@ def test_files_of_other_kinds_are_refused(builder, name, sbom_formats):
     builder.buildpack("a/b", f'layer x launch; echo > "$L/{name}"', toml=sbom_formats)
     with pytest.raises(BuildError) as failure:
         builder.build()
-    assert str(failure.value).startswith(
-        f"unsupported SBOM file format: '{builder.layers_dir / 'a_b' / name}'"
-    )
+    assert str(failure.value).startswith(f"unsupported SBOM file format: '{builder.layers_dir / 'a_b' / name}'")
 
 
 @pytest.mark.parametrize("name", ["launch.sbom.json", "sbom.cdx.json", "unknown.sbom.xml.json", "launch.cdx.json"])

@@ -26,9 +26,7 @@ class Builder:
         self.calls = root / "calls"
         self.calls.touch()
 
-    def buildpack(
-        self, name: str, script: str = "", *, version: str = "1", api: str = "0.12", toml: str = ""
-    ) -> Path:
+    def buildpack(self, name: str, script: str = "", *, version: str = "1", api: str = "0.12", toml: str = "") -> Path:
         """Add a component buildpack whose bin/detect is the script, after noting that it was called."""
         root = self.root / "buildpacks" / name.replace("/", "_") / version
         self._module(root, "buildpack", name, version=version, api=api, toml=toml)
@@ -36,9 +34,7 @@ class Builder:
         self._script(root / "bin" / "build", "")
         return root
 
-    def composite(
-        self, name: str, *groups: str, version: str = "1", api: str = "0.12", toml: str = ""
-    ) -> Path:
+    def composite(self, name: str, *groups: str, version: str = "1", api: str = "0.12", toml: str = "") -> Path:
         """Add a composite buildpack; ``a b?`` is a group of two, the second optional."""
         root = self.root / "buildpacks" / name.replace("/", "_") / version
         order = "".join(
@@ -70,9 +66,7 @@ class Builder:
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    def inputs(
-        self, *groups: str, extensions: tuple[str, ...] = (), system=None, api=LATEST_PLATFORM_API, **given
-    ):
+    def inputs(self, *groups: str, extensions: tuple[str, ...] = (), system=None, api=LATEST_PLATFORM_API, **given):
         """Return inputs for an order of the groups."""
         order = {"order": [{"group": elements(group)} for group in groups]}
         order["order-extensions"] = [{"group": elements(group)} for group in extensions]

@@ -10,9 +10,7 @@ from lifecycle.model.api import BUILDPACK_APIS, ApiVersion
 from lifecycle.model.target import Distro, TargetData
 
 DUMP = 'env > "$2.env"; cp "$2.env" {dump}; pwd > {dump}.cwd; echo "$0 $1 $2" > {dump}.argv; wc -c < "$2" > {dump}.size'
-TARGET = TargetData(
-    os="linux", arch="arm64", arch_variant="v8", distro=Distro(name="ubuntu", version="24.04")
-)
+TARGET = TargetData(os="linux", arch="arm64", arch_variant="v8", distro=Distro(name="ubuntu", version="24.04"))
 
 
 def dumped(builder, api, **given):
@@ -99,9 +97,7 @@ def test_a_buildpack_that_clears_the_environment_does_not_see_the_variables_of_t
 @pytest.mark.requirement("BP-DET-007")
 def test_every_bin_detect_has_a_plan_file_of_its_own(builder):
     for name in ("a", "b"):
-        builder.buildpack(
-            name, f'echo "$2" > {builder.root}/{name}.plan; echo "$1" > {builder.root}/{name}.platform'
-        )
+        builder.buildpack(name, f'echo "$2" > {builder.root}/{name}.plan; echo "$1" > {builder.root}/{name}.platform')
     builder.detect("a b")
     assert (builder.root / "a.platform").read_text() == (builder.root / "b.platform").read_text()
     assert (builder.root / "a.plan").read_text() != (builder.root / "b.plan").read_text()
@@ -204,8 +200,7 @@ def test_the_group_keeps_the_order_and_what_passed_is_no_longer_optional(builder
         builder.buildpack(name, api="0.10", toml=f"homepage = 'https://{name}'")
     group = builder.detect("c? a b?").group
     assert [element.struct() for element in group.group] == [
-        {"id": name, "version": "1", "api": "0.10", "homepage": f"https://{name}", "optional": None}
-        for name in "cab"
+        {"id": name, "version": "1", "api": "0.10", "homepage": f"https://{name}", "optional": None} for name in "cab"
     ]
 
 
@@ -216,9 +211,7 @@ def test_buildpacks_of_one_group_may_have_different_apis(builder):
         builder.buildpack(f"bp{api.minor}", script, api=str(api))
     names = [f"bp{api.minor}" for api in BUILDPACK_APIS]
     assert builder.group(" ".join(names)) == names
-    assert [(builder.root / str(api)).exists() for api in BUILDPACK_APIS] == [
-        api.minor >= 8 for api in BUILDPACK_APIS
-    ]
+    assert [(builder.root / str(api)).exists() for api in BUILDPACK_APIS] == [api.minor >= 8 for api in BUILDPACK_APIS]
 
 
 @pytest.mark.requirement("BP-API-003")

@@ -15,10 +15,7 @@ REQUIRES = "printf '[[requires]]\\nname = \"d\"\\n' > $2"
 
 
 def extensions(builder, *groups, buildpacks="a", **given):
-    return [
-        element.id
-        for element in builder.detect(buildpacks, extensions=groups, **given).group.group_extensions
-    ]
+    return [element.id for element in builder.detect(buildpacks, extensions=groups, **given).group.group_extensions]
 
 
 @pytest.mark.requirement("BP-DET-011", "BP-ORDER-004")

@@ -40,9 +40,7 @@ def test_a_group_is_tried_without_an_optional_entry_that_fails(builder):
 def test_a_composite_that_does_not_resolve_is_an_error(builder):
     builder.composite("o", "p")
     builder.composite("p", "o")
-    with pytest.raises(
-        DetectionError, match="composite buildpack o@1 contains itself: o@1 -> p@1 -> o@1"
-    ) as caught:
+    with pytest.raises(DetectionError, match="composite buildpack o@1 contains itself: o@1 -> p@1 -> o@1") as caught:
         builder.detect("o")
     assert exit_code(caught.value, None) == 22
     builder.composite("q", "gone")
@@ -126,9 +124,7 @@ def test_extensions_come_before_system_buildpacks(builder):
 
 @pytest.mark.requirement("PLAT-DET-028")
 @pytest.mark.parametrize("api", APIS, ids=str)
-@pytest.mark.parametrize(
-    "listed", ["exec-env = ['production']", "[[buildpack.exec-env]]\nname = 'production'"]
-)
+@pytest.mark.parametrize("listed", ["exec-env = ['production']", "[[buildpack.exec-env]]\nname = 'production'"])
 def test_a_buildpack_for_another_execution_environment_is_skipped(builder, api, listed):
     builder.buildpack("a", toml=listed)
     builder.buildpack("b", toml="exec-env = ['*']")

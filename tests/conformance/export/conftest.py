@@ -54,9 +54,7 @@ class Situation:
     build: BuildMetadata = field(
         default_factory=lambda: BuildMetadata(
             buildpacks=(JAVA, MAVEN),
-            processes=(
-                Process(type="web", command=("java", "-jar"), args=("a&b.jar",), buildpack_id=JAVA.id),
-            ),
+            processes=(Process(type="web", command=("java", "-jar"), args=("a&b.jar",), buildpack_id=JAVA.id),),
             default_process_type="web",
         )
     )
@@ -97,15 +95,11 @@ class Situation:
     def launcher(self) -> Path:
         return self.root / "lifecycle" / "launcher"
 
-    def layer(
-        self, name: str, *types: str, buildpack: GroupElement = JAVA, metadata=None, contents="x"
-    ) -> Path:
+    def layer(self, name: str, *types: str, buildpack: GroupElement = JAVA, metadata=None, contents="x") -> Path:
         """Write a layer with the given types; ``contents`` of ``None`` leaves metadata only."""
         directory = self.layers_dir / buildpack.id.replace("/", "_")
         directory.mkdir(exist_ok=True)
-        (directory / f"{name}.toml").write_text(
-            dumps(Struct(types=Struct.fromkeys(types, True), metadata=metadata))
-        )
+        (directory / f"{name}.toml").write_text(dumps(Struct(types=Struct.fromkeys(types, True), metadata=metadata)))
         if contents is not None:
             (directory / name).mkdir(exist_ok=True)
             (directory / name / "data").write_text(contents)

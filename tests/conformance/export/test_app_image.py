@@ -172,9 +172,7 @@ BUILD = BuildMetadata(
         (BuildMetadata(processes=BUILD.processes), "", "/cnb/lifecycle/launcher"),
     ],
 )
-def test_the_entrypoint_is_the_wanted_process_the_default_or_the_launcher(
-    situation, build, wanted, entrypoint
-):
+def test_the_entrypoint_is_the_wanted_process_the_default_or_the_launcher(situation, build, wanted, entrypoint):
     exported = situation.export(build_metadata=build, process_type=wanted)
     assert list(written_image(situation, exported).config.run["Entrypoint"]) == [entrypoint]
 

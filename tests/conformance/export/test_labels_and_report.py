@@ -68,9 +68,7 @@ def test_the_lifecycle_label_says_what_the_next_build_needs(situation):
         "stack": {"runImage": names or stack},
     }
     label = labels(situation, exported)["io.buildpacks.lifecycle.metadata"]
-    assert label == json.dumps(expected, separators=(",", ":")).replace("<", "\\u003c").replace(
-        ">", "\\u003e"
-    )
+    assert label == json.dumps(expected, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 @pytest.mark.requirement(
@@ -139,9 +137,7 @@ def test_the_execution_environment_is_a_label_from_platform_api_0_15(situation):
 
 
 def test_buildpacks_labels_come_last_and_may_overwrite(newest):
-    build = BuildMetadata(
-        labels=(Label(key="a", value="1"), Label(key="io.buildpacks.project.metadata", value="mine"))
-    )
+    build = BuildMetadata(labels=(Label(key="a", value="1"), Label(key="io.buildpacks.project.metadata", value="mine")))
     found = labels(newest, newest.export(build_metadata=build))
     assert found["a"] == "1"
     assert found["io.buildpacks.project.metadata"] == "mine"

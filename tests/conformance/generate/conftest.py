@@ -32,9 +32,7 @@ class Extensions:
         """Add an extension; without a script it has no bin/generate."""
         root = self.root / "extensions" / name.replace("/", "_") / "1"
         (root / "bin").mkdir(parents=True)
-        (root / "extension.toml").write_text(
-            f"api = '{api}'\n[extension]\nid = '{name}'\nversion = '1'\n{toml}"
-        )
+        (root / "extension.toml").write_text(f"api = '{api}'\n[extension]\nid = '{name}'\nversion = '1'\n{toml}")
         if script is not None:
             path = root / "bin" / "generate"
             path.write_text(f"#!/bin/sh\nset -e\n{script}\n")
@@ -62,9 +60,7 @@ class Extensions:
     def tree(self) -> list[str]:
         """Return every file below the generated directory."""
         generated = self.root / "generated"
-        return sorted(
-            path.relative_to(generated).as_posix() for path in generated.rglob("*") if path.is_file()
-        )
+        return sorted(path.relative_to(generated).as_posix() for path in generated.rglob("*") if path.is_file())
 
 
 def analyzed() -> Analyzed:

@@ -72,9 +72,7 @@ def test_an_extension_gets_what_is_required_of_it_and_that_is_then_met(extension
     for name in ("x", "y"):
         extensions.add(name, f"cat $CNB_BP_PLAN_PATH > {extensions.root}/{name}.plan")
     generated = extensions.generate("x", "y", plan=plan)
-    assert (
-        extensions.root / "x.plan"
-    ).read_text() == '[[entries]]\n  name = "d"\n  [entries.metadata]\n    k = 1\n'
+    assert (extensions.root / "x.plan").read_text() == '[[entries]]\n  name = "d"\n  [entries.metadata]\n    k = 1\n'
     assert (extensions.root / "y.plan").read_text() == '[[entries]]\n  name = "f"\n'
     assert [entry.requires[0].name for entry in generated.plan.entries] == ["e"]
 

@@ -66,9 +66,7 @@ def test_a_switch_makes_the_dockerfiles_before_it_void(extensions, api, followed
 
 def test_a_switch_to_the_run_image_there_is_keeps_its_target_data(extensions):
     generated = choose(extensions, run_dockerfile("FROM old"))
-    assert generated.analyzed.run_image == RunImageChoice(
-        reference="old@sha256:0", image="old", target=TARGET
-    )
+    assert generated.analyzed.run_image == RunImageChoice(reference="old@sha256:0", image="old", target=TARGET)
 
 
 @pytest.mark.requirement("PLAT-DET-042")
@@ -92,7 +90,5 @@ def test_instructions_that_are_not_recommended_get_a_warning(extensions, caplog)
 
 def test_without_extensions_nothing_changes(extensions):
     generated = extensions.generate()
-    assert generated.analyzed.run_image == RunImageChoice(
-        reference="old@sha256:0", image="old", target=TARGET
-    )
+    assert generated.analyzed.run_image == RunImageChoice(reference="old@sha256:0", image="old", target=TARGET)
     assert generated.dockerfiles == ()

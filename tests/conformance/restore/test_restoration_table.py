@@ -112,15 +112,11 @@ def test_only_names_that_are_one_part_of_a_path_are_restored_in_order(names):
     found = list(restorations(dict.fromkeys(names, image), {}, api=APIS[-1]))
     assert found == sorted(found)
     assert set(names) - set(found) == {
-        name
-        for name in names
-        if name in {"", ".", "..", "build", "launch", "store"} or "/" in name or "\0" in name
+        name for name in names if name in {"", ".", "..", "build", "launch", "store"} or "/" in name or "\0" in name
     }
 
 
 def test_every_combination_of_image_and_cache_has_a_reason():
     flags = list(itertools.product([False, True], repeat=3))
     some = [None, *(BuildpackLayer(sha=SHA, build=b, launch=x, cache=c) for b, x, c in flags)]
-    assert all(
-        restoration(image, cached, api=APIS[0]).reason for image, cached in itertools.product(some, some)
-    )
+    assert all(restoration(image, cached, api=APIS[0]).reason for image, cached in itertools.product(some, some))

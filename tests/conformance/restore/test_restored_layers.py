@@ -44,9 +44,7 @@ def test_cached_layers_come_back_whole_and_launch_layers_as_metadata(last_build,
         "some_bp/launched.toml": '[metadata]\n  v = "2"\n',
         "some_bp/plain.toml": "",
     }
-    assert [
-        record.getMessage() for record in caplog.records if record.name == "lifecycle.phases.restore"
-    ] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "lifecycle.phases.restore"] == [
         'Restoring metadata for "some/bp:both" from app image',
         'Restoring data for "some/bp:both" from cache',
         'Restoring metadata for "some/bp:cached" from cache',
@@ -144,9 +142,7 @@ def test_of_a_broken_layer_neither_metadata_nor_contents_come_back(last_build, c
         [("/layers/some_bp/deps/hard", tarfile.LNKTYPE, "/etc/passwd")],
     ],
 )
-def test_a_cache_can_not_write_outside_the_directory_of_the_layer(
-    last_build, make_tar, tmp_path, caplog, entries
-):
+def test_a_cache_can_not_write_outside_the_directory_of_the_layer(last_build, make_tar, tmp_path, caplog, entries):
     data, sha = make_tar(("/layers/some_bp", tarfile.DIRTYPE, ""), *entries)
     layer = last_build.layer("deps", flags="cache")
     last_build.in_cache["some/bp"]["deps"] = (

@@ -37,9 +37,7 @@ def test_a_fixture_is_a_buildpack_whose_executables_end_as_their_name_says(works
     descriptor = BuildpackDescriptor.model_validate(tomllib.loads((buildpack / "buildpack.toml").read_text()))
     assert descriptor.buildpack.id.endswith(f"/{name}")
     shutil.copytree(fixtures / "apps" / "bash-script", workspace.app, dirs_exist_ok=True)
-    assert (workspace.detect(buildpack).returncode, workspace.build(buildpack).returncode) == EXITS.get(
-        name, (0, 0)
-    )
+    assert (workspace.detect(buildpack).returncode, workspace.build(buildpack).returncode) == EXITS.get(name, (0, 0))
 
 
 def test_hello_world_shows_its_platform_variables_and_plan(workspace, fixtures):
@@ -80,9 +78,7 @@ def test_a_script_wants_an_app_sh(workspace, fixtures):
 
 def test_layers_all_counts_metadata_and_contents_apart(workspace, fixtures):
     buildpack = fixtures / "buildpacks/layers-all"
-    assert workspace.build(buildpack).stdout == "".join(
-        f"{name}: metadata 0, contents 0\n" for name in COMBINATIONS
-    )
+    assert workspace.build(buildpack).stdout == "".join(f"{name}: metadata 0, contents 0\n" for name in COMBINATIONS)
     shutil.rmtree(workspace.layers / "launch")
     (workspace.layers / "cache.toml").unlink()
     output = workspace.build(buildpack).stdout
@@ -91,18 +87,14 @@ def test_layers_all_counts_metadata_and_contents_apart(workspace, fixtures):
     assert "\nbuild-cache: metadata 1, contents 1\n" in output
     for name in COMBINATIONS:
         types = tomllib.loads((workspace.layers / f"{name}.toml").read_text())["types"]
-        assert "-".join(kind for kind in ("build", "cache", "launch") if types[kind]) == name.removeprefix(
-            "none"
-        )
+        assert "-".join(kind for kind in ("build", "cache", "launch") if types[kind]) == name.removeprefix("none")
 
 
 def test_layers_all_can_ask_for_reuse_by_metadata_alone(workspace, fixtures):
     workspace.build(fixtures / "buildpacks/layers-all")
     workspace.env = {"LAYERS_ALL_EMPTY": "1"}
     workspace.build(fixtures / "buildpacks/layers-all")
-    assert sorted(path.name for path in workspace.layers.iterdir()) == sorted(
-        f"{name}.toml" for name in COMBINATIONS
-    )
+    assert sorted(path.name for path in workspace.layers.iterdir()) == sorted(f"{name}.toml" for name in COMBINATIONS)
 
 
 def test_sbom_leaves_every_format_at_every_place(workspace, fixtures):

@@ -28,24 +28,20 @@ def test_an_app_without_a_procfile_fails_detection(workspace, procfile):
 @pytest.mark.parametrize("positional", [False, True], ids=["variables", "arguments"])
 def test_each_line_becomes_a_process_and_web_the_default(new_workspace, procfile, positional):
     workspace = new_workspace(positional=positional)
-    (workspace.app / "Procfile").write_text(
-        "# comment\n\nworker: ./work -n 3 | tee log\nweb:python3 app.py\n"
-    )
+    (workspace.app / "Procfile").write_text("# comment\n\nworker: ./work -n 3 | tee log\nweb:python3 app.py\n")
     built = workspace.build(procfile)
     assert (built.returncode, built.stderr) == (0, "")
     assert built.stdout == "worker: ./work -n 3 | tee log\nweb: python3 app.py\n"
     assert tomllib.loads((workspace.layers / "launch.toml").read_text()) == {
         "processes": [
             {"type": "worker", "command": ["sh", "-c", "./work -n 3 | tee log"]},
-            {"type": "web", "command": ["sh", "-c", "python3 app.py"], "default": True},
+            {"type": "web", "command": ["sh", "-c", "exec python3 app.py"], "default": True},
         ]
     }
 
 
 def test_a_process_runs_its_line_as_shell(workspace, procfile):
-    (workspace.app / "Procfile").write_text(
-        'hello: printf \'%s\\n\' "$NAME" "it\'s" | tr a-z A-Z && echo done\n'
-    )
+    (workspace.app / "Procfile").write_text('hello: printf \'%s\\n\' "$NAME" "it\'s" | tr a-z A-Z && echo done\n')
     workspace.build(procfile)
     [process] = tomllib.loads((workspace.layers / "launch.toml").read_text())["processes"]
     env = {"NAME": "bob", "PATH": "/usr/bin:/bin"}
@@ -81,4 +77,18 @@ def test_a_malformed_procfile_is_an_error_that_names_the_line(workspace, procfil
 @given(line=st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_command_line_survives_launch_toml(load, ours, line):
     written = load(ours / "procfile" / "bin" / "build").launch_toml({"web": line})
-    assert tomllib.loads(written)["processes"][0]["command"] == ["sh", "-c", line]
+    assert tomllib.loads(written)["processes"][0]["command"][2] in {line, f"exec {line}"}
+
+
+@pytest.mark.parametrize(
+    ("line", "script"),
+    [
+        ("python3 app.py --port $PORT", "exec python3 app.py --port $PORT"),
+        ("cd web && ./serve", "cd web && ./serve"),
+        ("./work | tee log", "./work | tee log"),
+        ("PORT=1 ./serve", "PORT=1 ./serve"),
+        ("exec ./serve", "exec ./serve"),
+    ],
+)
+def test_a_single_program_takes_the_place_of_its_shell(load, ours, line, script):
+    assert load(ours / "procfile" / "bin" / "build").script(line) == script

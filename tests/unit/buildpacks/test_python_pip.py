@@ -278,10 +278,7 @@ def test_a_local_wheel_is_installed_in_each_build_and_leaves_no_path(new_app, wh
     shutil.copy(wheelhouse / "some_words-2.0-py3-none-any.whl", app.app)
     for _ in range(2):
         built = app.build(python_pip)
-        assert (
-            "Installing packages: requirements.txt:1 names a local package, which may have changed\n"
-            in built.stdout
-        )
+        assert "Installing packages: requirements.txt:1 names a local package, which may have changed\n" in built.stdout
     assert not list((app.layers / "packages").rglob("direct_url.json"))
 
 
@@ -301,9 +298,7 @@ def test_without_any_pip_the_error_says_what_to_do(new_app, tmp_path, python_pip
     venv.create(tmp_path / "bare", with_pip=False)
     built = new_app(path=str(tmp_path / "bare/bin")).build(python_pip)
     assert built.returncode == 1
-    assert re.fullmatch(
-        r"python-pip: \S+/bare/bin/python3? has no pip, .*python3 -m ensurepip.*\n", built.stderr
-    )
+    assert re.fullmatch(r"python-pip: \S+/bare/bin/python3? has no pip, .*python3 -m ensurepip.*\n", built.stderr)
 
 
 def test_what_pip_can_not_find_fails_the_build_with_its_output(new_app, python_pip):
@@ -311,10 +306,7 @@ def test_what_pip_can_not_find_fails_the_build_with_its_output(new_app, python_p
     built = app.build(python_pip)
     assert built.returncode == 1
     assert "No matching distribution found for greeter==9" in built.stdout
-    assert (
-        built.stderr
-        == "python-pip: pip could not install requirements.txt (exit status 1): see its output above\n"
-    )
+    assert built.stderr == "python-pip: pip could not install requirements.txt (exit status 1): see its output above\n"
     assert not (app.layers / "packages.toml").exists()
 
 
@@ -356,8 +348,7 @@ def test_constraints_in_the_environment_decide_too(requirements_files, tmp_path)
     (tmp_path / "requirements.txt").write_text("greeter\n")
     (tmp_path / "limits.txt").write_text("greeter<2\n")
     plain, limited = (
-        requirements_files.read(Path("requirements.txt"), env)
-        for env in ({}, {"PIP_CONSTRAINT": "limits.txt"})
+        requirements_files.read(Path("requirements.txt"), env) for env in ({}, {"PIP_CONSTRAINT": "limits.txt"})
     )
     assert plain.digest != limited.digest
 
@@ -391,9 +382,7 @@ def test_only_what_may_change_behind_the_text_is_always_installed(requirements_f
 
 
 @settings(max_examples=50)
-@given(
-    values=st.dictionaries(st.from_regex(r"[a-z_-]+", fullmatch=True), st.text(st.characters(codec="utf-8")))
-)
+@given(values=st.dictionaries(st.from_regex(r"[a-z_-]+", fullmatch=True), st.text(st.characters(codec="utf-8"))))
 def test_layer_metadata_is_toml_and_read_back_where_it_needs_no_escapes(load, ours, tmp_path_factory, values):
     layer_toml = load(ours / "python-pip/lib/layer_toml.py")
     path = tmp_path_factory.getbasetemp() / "layer.toml"

@@ -28,10 +28,7 @@ class Tar:
 
 
 def described(*tars):
-    layers = {
-        f"layer-{n}": BuildpackLayer(sha=tar.diff_id, cache=True, data={"n": 1.0})
-        for n, tar in enumerate(tars)
-    }
+    layers = {f"layer-{n}": BuildpackLayer(sha=tar.diff_id, cache=True, data={"n": 1.0}) for n, tar in enumerate(tars)}
     return CacheMetadata(buildpacks=(BuildpackLayers(key="a/b", version="1", layers=layers),))
 
 

@@ -146,9 +146,7 @@ def test_tables_that_nest_too_deep_are_refused_on_both_ways() -> None:
         dumps(nested(MAX_DEPTH + 2))
 
 
-@pytest.mark.parametrize(
-    "text", ["{} = 1", "[{}]", "[[{}]]", "a = {{{} = 1}}", 'a = """x"""""\n{} = 1'], ids=ascii
-)
+@pytest.mark.parametrize("text", ["{} = 1", "[{}]", "[[{}]]", "a = {{{} = 1}}", 'a = """x"""""\n{} = 1'], ids=ascii)
 @pytest.mark.parametrize("part", ["a", '"a.b"', " 'a' ", "\t1\t"], ids=ascii)
 def test_a_key_of_many_parts_is_refused_before_it_eats_memory(text: str, part: str) -> None:
     with pytest.raises(InvalidFileError, match=f"more than {MAX_DEPTH} deep"):
@@ -169,17 +167,13 @@ def test_more_items_than_any_buildpack_needs_are_refused_before_they_eat_memory(
         parse_toml(text, where="x")
 
 
-@pytest.mark.parametrize(
-    "value", ["'{}'", '"{}"', "'''\n\n''{}\n'''''", '"""\n\n"{}\n""\\""""""', "1 # {}"], ids=ascii
-)
+@pytest.mark.parametrize("value", ["'{}'", '"{}"', "'''\n\n''{}\n'''''", '"""\n\n"{}\n""\\""""""', "1 # {}"], ids=ascii)
 def test_dots_in_strings_and_comments_are_no_keys(value: str) -> None:
     dots = "a." * 1_000 + "a"
     assert parse_toml(f"x = {value.format(dots)}\ny = 2")["y"] == 2
 
 
-@pytest.mark.parametrize(
-    "text", ['\\"""\n', '\\"', "'''\n", "'\n", '"\\"', "a ", "a.", '"""\\"""', '"\\\n'], ids=ascii
-)
+@pytest.mark.parametrize("text", ['\\"""\n', '\\"', "'''\n", "'\n", '"\\"', "a ", "a.", '"""\\"""', '"\\\n'], ids=ascii)
 def test_malformed_text_is_refused_quickly(text: str) -> None:
     start = process_time()
     with pytest.raises(InvalidFileError):
@@ -241,9 +235,7 @@ def test_a_value_of_no_toml_type_is_a_bug() -> None:
         (b"a = 1\rb = 2", "line 1, column 6: "),
     ],
 )
-def test_a_malformed_file_is_an_error_with_line_and_column(
-    tmp_path: Path, content: bytes, message: str
-) -> None:
+def test_a_malformed_file_is_an_error_with_line_and_column(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "order.toml"
     path.write_bytes(content)
     with pytest.raises(InvalidFileError) as caught:
@@ -387,9 +379,7 @@ def test_what_does_not_fit_a_model_is_said_in_one_line(tmp_path: Path, content: 
 
 def test_an_array_with_a_wrong_element_names_the_element(tmp_path: Path) -> None:
     (tmp_path / "order.toml").write_text('[[order]]\n[[order.group]]\nid="a"\ncommand=["a", 2]')
-    with pytest.raises(
-        InvalidFileError, match=r"order\[0\]\.group\[0\]\.command\[1\]: expected a string, found 2"
-    ):
+    with pytest.raises(InvalidFileError, match=r"order\[0\]\.group\[0\]\.command\[1\]: expected a string, found 2"):
         load(Order, tmp_path / "order.toml")
 
 

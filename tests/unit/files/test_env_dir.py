@@ -36,8 +36,7 @@ def test_contents_are_kept_byte_for_byte(tmp_path_factory, data):
 
 
 def test_names_that_are_no_utf_8_are_kept(tmp_path):
-    with open(os.path.join(os.fsencode(tmp_path), b"\xff"), "wb") as file:
-        file.write(b"\xfe")
+    (tmp_path / os.fsdecode(b"\xff")).write_bytes(b"\xfe")
     assert {os.fsencode(name): os.fsencode(value) for name, value in read_env_dir(tmp_path).items()} == {
         b"\xff": b"\xfe"
     }

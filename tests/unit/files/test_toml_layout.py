@@ -24,9 +24,7 @@ def test_a_table_that_is_read_is_written_as_the_reference_does(vector: dict[str,
     assert dumps(tomllib.loads(vector["input"])) == vector["toml"]
 
 
-@pytest.mark.parametrize(
-    "vector", [each for each in ROUND_TRIPS if each["json"]], ids=lambda each: each["input"][:20]
-)
+@pytest.mark.parametrize("vector", [each for each in ROUND_TRIPS if each["json"]], ids=lambda each: each["input"][:20])
 def test_a_table_becomes_the_json_that_the_reference_makes_of_it(vector: dict[str, str]) -> None:
     from datetime import UTC
 
@@ -46,9 +44,7 @@ def test_full_metadata_toml_has_the_bytes_of_the_reference() -> None:
                 Struct(name="none", metadata=None, buildpack=bom_source),
             ],
             "buildpacks": [
-                Struct(
-                    id="samples/java", version="0.0.1", api="0.10", homepage="https://x/?a&b", optional=None
-                ),
+                Struct(id="samples/java", version="0.0.1", api="0.10", homepage="https://x/?a&b", optional=None),
                 Struct(id="b", version="", api=None, homepage=None),
             ],
             "extensions": [Struct(id="ext", version="1", api="0.10")],
@@ -120,9 +116,7 @@ def test_analyzed_toml_of_a_first_build_has_the_bytes_of_the_reference() -> None
 
 def test_full_analyzed_toml_has_the_bytes_of_the_reference() -> None:
     layers = {
-        "b": Struct(
-            sha="sha256:lb", metadata={"n": 1.0, "list": [{"x": "y"}]}, build=False, launch=True, cache=False
-        ),
+        "b": Struct(sha="sha256:lb", metadata={"n": 1.0, "list": [{"x": "y"}]}, build=False, launch=True, cache=False),
         "a.b": Struct(sha="sha256:la", metadata=None, build=True, launch=False, cache=True),
     }
     table = Struct(
@@ -174,10 +168,7 @@ def test_what_is_none_leaves_no_comma_in_an_inline_table() -> None:
 
 
 def test_a_command_of_older_apis_is_one_escaped_string() -> None:
-    assert (
-        dumps({"command": JsonText('a && b > \x7f"\\')})
-        == 'command = "a \\u0026\\u0026 b \\u003e \\u007f\\"\\\\"\n'
-    )
+    assert dumps({"command": JsonText('a && b > \x7f"\\')}) == 'command = "a \\u0026\\u0026 b \\u003e \\u007f\\"\\\\"\n'
 
 
 @pytest.mark.parametrize(

@@ -191,9 +191,7 @@ def test_a_reused_layer_that_is_gone_fails_and_leaves_the_old_image(store, tar, 
     assert store.find("app").reference == previous.reference
 
 
-@pytest.mark.parametrize(
-    "change", [lambda data: data + b"x", lambda data: data[:-1], lambda data: b"x" + data[1:]]
-)
+@pytest.mark.parametrize("change", [lambda data: data + b"x", lambda data: data[:-1], lambda data: b"x" + data[1:]])
 def test_a_changed_blob_is_noticed_while_it_is_read(store, tar, new_image, change):
     layer = tar(a="1")
     store.write(new_image(layer), ["app"])
@@ -266,9 +264,7 @@ def test_of_several_platforms_the_one_asked_for_is_taken(tmp_path, tar, new_imag
         base = scratch_image(os=os_name, architecture=architecture, variant=variant)
         part = tmp_path / f"{architecture}{variant}"
         DirectoryStore(part).write(new_image(tar(a=architecture + variant), base=base), ["x"])
-        parts.append(
-            (part, {"os": os_name, "architecture": architecture, **({"variant": variant} if variant else {})})
-        )
+        parts.append((part, {"os": os_name, "architecture": architecture, **({"variant": variant} if variant else {})}))
     merge(tmp_path / "all", parts, nest=nest)
     image = LayoutStore(tmp_path, platform=ImagePlatform(*platform)).find(str(tmp_path / "all"))
     assert (image.config.os, image.config.architecture, image.config.variant) == platform
@@ -340,9 +336,7 @@ def age(path):
         os.utime(each, (0, 0))
 
 
-def test_blobs_of_a_replaced_image_go_and_those_of_other_tags_stay(
-    directory, tmp_path, tar, new_image, content
-):
+def test_blobs_of_a_replaced_image_go_and_those_of_other_tags_stay(directory, tmp_path, tar, new_image, content):
     shared, old, new, other = tar(s="s"), tar(a="old"), tar(a="new"), tar(a="other")
     directory.write(new_image(shared, other), ["other"])
     directory.write(new_image(shared, old), ["v1"])
@@ -364,9 +358,7 @@ def test_a_blob_that_another_program_is_just_writing_stays(directory, tmp_path, 
     assert foreign.exists()
 
 
-def test_nothing_is_removed_when_an_image_of_the_layout_can_not_be_understood(
-    directory, tmp_path, tar, new_image
-):
+def test_nothing_is_removed_when_an_image_of_the_layout_can_not_be_understood(directory, tmp_path, tar, new_image):
     directory.write(new_image(tar(a="other")), ["other"])
     other = directory.find("other")
     blob_path(other, other.manifest.config).unlink()

@@ -46,9 +46,7 @@ class Image:
         path.chmod(mode)
         return path
 
-    def run(
-        self, name: str, *args: str, api: str | None = "0.15", **env: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, name: str, *args: str, api: str | None = "0.15", **env: str) -> subprocess.CompletedProcess[str]:
         variables = {
             "PATH": "/usr/bin:/bin",
             "CNB_LAYERS_DIR": str(self.layers),

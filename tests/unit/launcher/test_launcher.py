@@ -82,9 +82,7 @@ def test_user_arguments_replace_or_follow_the_defaults(image: Any, api: str, bui
         ('["test"]', "x", False),
     ],
 )
-def test_exec_env_decides_which_process_is_eligible(
-    image: Any, listed: str, value: str | None, starts: bool
-) -> None:
+def test_exec_env_decides_which_process_is_eligible(image: Any, listed: str, value: str | None, starts: bool) -> None:
     image.metadata(metadata(f"{PRINTF}\nexec-env = {listed}"))
     env = {} if value is None else {"CNB_EXEC_ENV": value}
     done = image.run("web", **env)
@@ -162,9 +160,7 @@ def test_the_launchers_own_variables_are_hidden(image: Any) -> None:
     assert {"KEPT=1", "PATH=/usr/bin:/bin"} <= set(lines)
     assert lines[0] == "Warning: CNB_PROCESS_TYPE is not supported in Platform API 0.15"
     assert not [
-        line
-        for line in lines
-        if line.startswith(("CNB_APP", "CNB_LAYERS", "CNB_PROCESS_TYPE=", "CNB_PLATFORM"))
+        line for line in lines if line.startswith(("CNB_APP", "CNB_LAYERS", "CNB_PROCESS_TYPE=", "CNB_PLATFORM"))
     ]
 
 
@@ -183,9 +179,7 @@ def test_layer_paths_of_later_buildpacks_come_first(image: Any) -> None:
 def test_execd_programs_run_in_the_app_and_see_what_earlier_ones_set(image: Any) -> None:
     image.metadata(metadata('command = ["printenv", "A", "B"]\ndirect = true'))
     image.file("a_b/l/env/A", "file")
-    image.file(
-        "a_b/l/exec.d/1", '#!/bin/sh\necho "B = \\"$0 $PWD $A\\"" >&3\necho \'A = "one"\' >&3\n', 0o755
-    )
+    image.file("a_b/l/exec.d/1", '#!/bin/sh\necho "B = \\"$0 $PWD $A\\"" >&3\necho \'A = "one"\' >&3\n', 0o755)
     image.file("second/l/exec.d/web/1", '#!/bin/sh\necho "A = \\"$A two\\"" >&3\n', 0o755)
     image.file("second/l/exec.d/other/1", "#!/bin/sh\nexit 1\n", 0o755)
     assert image.run("web").stdout == f"one two\n{image.layers}/a_b/l/exec.d/1 {image.app} file\n"
@@ -238,9 +232,7 @@ x = [
 
 
 names = st.sampled_from(["A", "B"])
-suffixes = st.sampled_from(
-    ["", ".override", ".append", ".prepend", ".default", ".delim", ".", ".other", ".append.bak"]
-)
+suffixes = st.sampled_from(["", ".override", ".append", ".prepend", ".default", ".delim", ".", ".other", ".append.bak"])
 trees = st.dictionaries(
     st.tuples(
         st.sampled_from(["a_b/x", "a_b/y", "second/x"]),
@@ -283,9 +275,7 @@ def model(files: dict[tuple[str, str, str, str], str]) -> dict[str, str]:
 )
 @QUICK
 @given(files=trees)
-def test_env_files_have_the_effect_of_a_small_model(
-    image: Any, files: dict[tuple[str, str, str, str], str]
-) -> None:
+def test_env_files_have_the_effect_of_a_small_model(image: Any, files: dict[tuple[str, str, str, str], str]) -> None:
     subprocess.run(["rm", "-rf", image.layers], check=True)
     image.metadata(metadata('command = ["env", "-0"]\ndirect = true'))
     for (layer, directory, name, suffix), value in files.items():
@@ -313,9 +303,7 @@ def execd(image: Any, document: bytes) -> dict[str, bytes] | None:
 
 
 pieces = st.lists(
-    st.sampled_from(
-        [*list("ab \t\n\"'\\é😀ur0"), '""', "\\u00e9", "\\n", "\\\n ", "\r\n", '"""', "\\U0001F600"]
-    ),
+    st.sampled_from([*list("ab \t\n\"'\\é😀ur0"), '""', "\\u00e9", "\\n", "\\\n ", "\r\n", '"""', "\\U0001F600"]),
     max_size=8,
 )
 quotes = st.sampled_from(['"', "'", '"""', "'''"])

@@ -93,9 +93,7 @@ def test_integers_are_written_whole() -> None:
 
 def test_floats_change_to_exponents_where_go_does() -> None:
     numbers = [1.0, -0.0, 1e20, 1e21, 123456789.125, 0.000001, 0.0000001, 1.5e-9, 1e-10, 1e100]
-    assert (
-        dumps(numbers) == "[1,-0,100000000000000000000,1e+21,123456789.125,0.000001,1e-7,1.5e-9,1e-10,1e+100]"
-    )
+    assert dumps(numbers) == "[1,-0,100000000000000000000,1e+21,123456789.125,0.000001,1e-7,1.5e-9,1e-10,1e+100]"
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])

@@ -23,9 +23,7 @@ def add(tmp_path):
     def add(name, script, *, toml=""):
         root = tmp_path / "buildpacks" / name.replace("/", "_") / "1"
         (root / "bin").mkdir(parents=True)
-        (root / "buildpack.toml").write_text(
-            f"api = '0.12'\n[buildpack]\nid = '{name}'\nversion = '1'\n{toml}"
-        )
+        (root / "buildpack.toml").write_text(f"api = '0.12'\n[buildpack]\nid = '{name}'\nversion = '1'\n{toml}")
         (root / "bin" / "detect").write_text(f"#!/bin/sh\n{script}\n")
         (root / "bin" / "detect").chmod(0o755)
         (root / "bin" / "build").touch()
@@ -35,12 +33,7 @@ def add(tmp_path):
 
 def run(tmp_path, *groups, system=None, **given):
     order = [
-        {
-            "group": [
-                {"id": word.rstrip("?"), "version": "1", "optional": word.endswith("?")}
-                for word in text.split()
-            ]
-        }
+        {"group": [{"id": word.rstrip("?"), "version": "1", "optional": word.endswith("?")} for word in text.split()]}
         for text in groups
     ]
     inputs = DetectInputs(

@@ -39,9 +39,7 @@ def layer(*, recorded: str = "", cached: bool = False) -> Candidate:
     ],
 )
 def test_contents_are_reused_when_the_previous_image_has_them(recorded, available, action, reason):
-    verdict = rules.judge_contents(
-        layer(recorded=recorded), ONE, None if available is None else frozenset(available)
-    )
+    verdict = rules.judge_contents(layer(recorded=recorded), ONE, None if available is None else frozenset(available))
     assert (verdict.action, verdict.reason, verdict.diff_id) == (action, reason, ONE)
 
 
@@ -88,9 +86,7 @@ def test_absent_contents_are_reused_or_refused_but_never_added(recorded, cached,
 
 def test_a_launch_layer_is_found_by_buildpack_id_and_name_whatever_the_version():
     previous = LifecycleMetadata(
-        buildpacks=(
-            BuildpackLayers(key="samples/java", version="9", layers={"jre": BuildpackLayer(sha=ONE)}),
-        )
+        buildpacks=(BuildpackLayers(key="samples/java", version="9", layers={"jre": BuildpackLayer(sha=ONE)}),)
     )
     metadata = LayerMetadata(types=LayerTypes(launch=True, cache=True))
     candidate = rules.launch_layer(JAVA, "jre", metadata, has_contents=True, previous=previous)
@@ -139,9 +135,7 @@ PROCESSES = (Process(type="task"), Process(type="web"))
 
 
 @pytest.mark.requirement("PLAT-EXP-049", "PLAT-EXP-051", "PLAT-EXP-052")
-@pytest.mark.parametrize(
-    ("wanted", "default", "chosen"), [("web", "task", "web"), ("", "task", "task"), ("", "", "")]
-)
+@pytest.mark.parametrize(("wanted", "default", "chosen"), [("web", "task", "web"), ("", "task", "task"), ("", "", "")])
 def test_the_default_process_is_the_wanted_one_or_that_of_the_buildpacks(wanted, default, chosen):
     assert rules.default_process(PROCESSES, wanted=wanted, buildpacks_default=default) == chosen
 

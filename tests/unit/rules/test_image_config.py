@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.errors import ExportError
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
 from lifecycle.oci.config import HistoryEntry, ImageConfig
 from lifecycle.oci.digest import DiffId, digest_of
@@ -33,9 +32,7 @@ def diff_id(number: int) -> DiffId:
 
 
 def base(*layers: int, **fields) -> ImageConfig:
-    return ImageConfig(
-        architecture="amd64", os="linux", diff_ids=tuple(diff_id(number) for number in layers), **fields
-    )
+    return ImageConfig(architecture="amd64", os="linux", diff_ids=tuple(diff_id(number) for number in layers), **fields)
 
 
 def app(of: ImageConfig, api: PlatformApi = APIS[-1], **changes) -> ImageConfig:
@@ -144,9 +141,7 @@ def test_an_extended_run_image_replaces_the_whole_object_config():
     assert config.variant == "v8"
 
 
-@pytest.mark.parametrize(
-    ("process_type", "expected"), [("web", "/cnb/process/web"), ("", "/cnb/lifecycle/launcher")]
-)
+@pytest.mark.parametrize(("process_type", "expected"), [("web", "/cnb/process/web"), ("", "/cnb/lifecycle/launcher")])
 @pytest.mark.requirement("PLAT-EXP-051", "PLAT-EXP-052")
 def test_the_entrypoint_is_the_default_process_or_the_launcher(process_type, expected):
     assert app(base(1), process_type=process_type).run["Entrypoint"] == (expected,)
@@ -154,9 +149,7 @@ def test_the_entrypoint_is_the_default_process_or_the_launcher(process_type, exp
 
 @every_api
 def test_history_tells_who_made_a_layer_from_platform_api_0_12(api):
-    of = base(
-        1, 2, history=(HistoryEntry("2020-01-01T00:00:00Z", "a", "x", "c"), HistoryEntry(created_by="b"))
-    )
+    of = base(1, 2, history=(HistoryEntry("2020-01-01T00:00:00Z", "a", "x", "c"), HistoryEntry(created_by="b")))
     history = app(of, api).history
     if api in APIS[5:]:
         assert history == (

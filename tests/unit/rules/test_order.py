@@ -30,9 +30,7 @@ def resolve(start, *, composites=None, extensions=(), absent=()):
         return None if entry.element.id in absent else found.get(str(entry), entry.element.id)
 
     groups = resolved_groups(order(*start), order(*extensions), look_up=look_up)
-    return [
-        " ".join(("+" if entry.extension else "") + entry.element.id for entry, _ in each) for each in groups
-    ]
+    return [" ".join(("+" if entry.extension else "") + entry.element.id for entry, _ in each) for each in groups]
 
 
 @pytest.mark.requirement("BP-ORDER-001")

@@ -20,9 +20,7 @@ def instructions(text):
 
 
 def test_arguments_stages_and_lines_are_told_apart():
-    dockerfile = parse_dockerfile(
-        "ARG a\nARG b=1 c\n\nFROM ${a} AS one\nRUN x\nfrom --platform=linux two\n  run y\n"
-    )
+    dockerfile = parse_dockerfile("ARG a\nARG b=1 c\n\nFROM ${a} AS one\nRUN x\nfrom --platform=linux two\n  run y\n")
     assert [argument_names(each) for each in dockerfile.arguments] == [("a",), ("b", "c")]
     assert [stage.base for stage in dockerfile.stages] == ["${a}", "two"]
     assert [[(i.keyword, i.line) for i in stage.instructions] for stage in dockerfile.stages] == [

@@ -41,13 +41,9 @@ def test_the_last_switch_wins_and_what_is_left_may_extend(dockerfiles, decision)
 @pytest.mark.parametrize("version", PLATFORM_APIS, ids=str)
 def test_a_new_run_image_has_no_target_data(version):
     api = PlatformApi(version)
-    after = with_run_image(
-        Analyzed(run_image=OLD), RunImageDecision("new", extend=True, ignored=0), platform_api=api
-    )
+    after = with_run_image(Analyzed(run_image=OLD), RunImageDecision("new", extend=True, ignored=0), platform_api=api)
     assert after.run_image == RunImageChoice(reference="new", image="new", extend=True)
-    same = with_run_image(
-        Analyzed(run_image=OLD), RunImageDecision("old", extend=False, ignored=0), platform_api=api
-    )
+    same = with_run_image(Analyzed(run_image=OLD), RunImageDecision("old", extend=False, ignored=0), platform_api=api)
     assert same.run_image == (OLD if version.minor >= 12 else RunImageChoice(reference="old", image="old"))
 
 

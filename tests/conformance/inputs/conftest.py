@@ -1,0 +1,168 @@
+"""Phases as processes, run as root or as another user."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import lifecycle
+from lifecycle.images.image_platform import ImagePlatform
+from lifecycle.images.layout import LayoutStore
+from lifecycle.images.scratch import scratch_image
+from lifecycle.images.store import NewImage
+
+SOURCE = Path(lifecycle.__file__).parents[1]
+USER = 12345
+
+# Forks a process for each line of JSON. All modules are loaded once: that is quicker, and the interpreter
+# may lie where only root may read.
+FORKS = """
+import gc, importlib, json, os, pkgutil, sys
+import lifecycle
+for module in pkgutil.walk_packages(lifecycle.__path__, "lifecycle."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+from lifecycle.cli.main import main
+gc.freeze()
+for line in sys.stdin:
+    call = json.loads(line)
+    child = os.fork()
+    if not child:
+        output = os.open(call["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        if call["user"] is not None:
+            os.setgroups([])
+            os.setresgid(*[call["user"]] * 3)
+            os.setresuid(*[call["user"]] * 3)
+        os.environ.clear()
+        os.environ.update(call["environment"])
+        sys.argv = ["lifecycle", *call["arguments"]]
+        try:
+            main()
+        except SystemExit as end:
+            sys.stdout.flush()
+            os._exit(end.code or 0)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+COLOR = re.compile("\x1b\\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a phase left behind: its exit code and all its output."""
+
+    code: int
+    output: str
+
+    @property
+    def errors(self) -> list[str]:
+        return [line for line in self.output.splitlines() if line.startswith("ERROR: ")]
+
+
+class Phases:
+    """Runs phases in a clean environment, in processes of their own."""
+
+    def __init__(self, server, output: Path) -> None:
+        self._server = server
+        self._output = output
+
+    def __call__(self, phase, *arguments, api="0.15", as_root=False, **variables):
+        """Run a phase; ``api=None`` leaves CNB_PLATFORM_API unset."""
+        environment = {"PATH": "/usr/bin:/bin", **variables}
+        if api is not None:
+            environment["CNB_PLATFORM_API"] = api
+        call = {
+            "arguments": [phase, *map(str, arguments)],
+            "environment": environment,
+            "output": str(self._output),
+            "user": USER if os.geteuid() == 0 and not as_root else None,
+        }
+        self._server.stdin.write(json.dumps(call) + "\n")
+        self._server.stdin.flush()
+        code = int(self._server.stdout.readline())
+        output = COLOR.sub("", self._output.read_text())
+        assert "Traceback" not in output, output
+        return Finished(code, output)
+
+
+class Place:
+    """The directories of a build, which the user of the phases owns."""
+
+    def __init__(self, root: Path, phases: Phases) -> None:
+        self.root = root
+        self.phases = phases
+        self.layers = root / "layers"
+        self.platform = root / "platform"
+        for name in ("layers/config", "app", "buildpacks", "platform/env", "build-config", "images"):
+            (root / name).mkdir(parents=True)
+
+    def write(self, path, text):
+        """Write a file, executable if it is a script."""
+        path = self.root / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+        return path
+
+    def buildpack(self, *, detect="exit 0", build="exit 0", toml=""):
+        """Write the buildpack ``a/b``, the order and group that hold it, and an empty plan."""
+        root = "buildpacks/a_b/1"
+        self.write(f"{root}/buildpack.toml", toml or 'api = "0.10"\n[buildpack]\nid = "a/b"\nversion = "1"\n')
+        self.write(f"{root}/bin/detect", f"#!/bin/sh\n{detect}\n")
+        self.write(f"{root}/bin/build", f"#!/bin/sh\n{build}\n")
+        self.write("layers/order.toml", '[[order]]\n[[order.group]]\nid = "a/b"\nversion = "1"\n')
+        self.write("layers/group.toml", '[[group]]\nid = "a/b"\nversion = "1"\napi = "0.10"\n')
+        self.write("layers/plan.toml", "")
+
+    def run_image(self, name):
+        """Write an empty image to the layout directory."""
+        base = scratch_image(architecture="amd64")
+        store = LayoutStore(self.root / "images", platform=ImagePlatform("linux", "amd64"))
+        store.write(NewImage(base=base, layers=(), config=base.config), [name])
+
+    def run(self, phase, *arguments, **more):
+        """Run a phase on these directories."""
+        if os.geteuid() == 0:
+            for path in (self.root, *self.root.rglob("*")):
+                os.chown(path, USER, USER)
+        directories = {
+            "CNB_LAYERS_DIR": self.layers,
+            "CNB_APP_DIR": self.root / "app",
+            "CNB_BUILDPACKS_DIR": self.root / "buildpacks",
+            "CNB_PLATFORM_DIR": self.platform,
+            "CNB_BUILD_CONFIG_DIR": self.root / "build-config",
+            "CNB_SYSTEM_PATH": self.root / "system.toml",
+            "CNB_LAYOUT_DIR": self.root / "images",
+            "CNB_RUN_PATH": self.root / "run.toml",
+        }
+        return self.phases(phase, *arguments, **{k: str(v) for k, v in directories.items()} | more)
+
+
+@pytest.fixture(scope="session")
+def phase(tmp_path_factory):
+    command = [sys.executable, "-c", FORKS]
+    environment = {"PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen(
+        command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        yield Phases(server, tmp_path_factory.mktemp("phases") / "output")
+
+
+@pytest.fixture
+def place(phase):
+    # Other users may not enter tmp_path.
+    with tempfile.TemporaryDirectory(prefix="lifecycle-inputs-") as root:
+        Path(root).chmod(0o755)
+        yield Place(Path(root), phase)
