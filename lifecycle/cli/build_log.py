@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from lifecycle.errors import LifecycleError
-
 if TYPE_CHECKING:
+    from lifecycle.errors import LifecycleError
     from lifecycle.files.modules import Buildpack
     from lifecycle.images.store import WrittenImage
     from lifecycle.model.group import Group

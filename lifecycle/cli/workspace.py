@@ -1,7 +1,8 @@
 """Where ``lifecycle build`` keeps its directories: one working directory a build, remembered until the next.
 
-Below ``$XDG_STATE_HOME/cnb-lifecycle``: ``builds/<app>/<build>`` and ``images``.
-Below ``$XDG_CACHE_HOME/cnb-lifecycle``: ``volumes/<app>``.  A user without a writable home gets a directory of their own below the temporary directory.
+Builds and images are below ``$XDG_STATE_HOME/cnb-lifecycle``, in ``builds/<app>/<build>`` and ``images``; caches are
+below ``$XDG_CACHE_HOME/cnb-lifecycle``, in ``volumes/<app>``.  A user without a writable home gets a directory of their
+own below the temporary directory.
 """
 
 from __future__ import annotations

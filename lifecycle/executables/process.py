@@ -32,7 +32,10 @@ class Runner(Protocol):
     """Runs a command to its end and gives its exit status; ``output`` gets what it prints, as it prints it."""
 
     def __call__(self, command: Command, *, output: Callable[[bytes], None]) -> int:
-        """Return 0 to 255, or minus the number of the signal that ended it; raise ``LifecycleError`` if it can't start."""
+        """Return 0 to 255, or minus the number of the signal that ended it.
+
+        Raises ``LifecycleError`` if it can't start.
+        """
         ...
 
 

@@ -6,13 +6,16 @@ Spec: platform.md "Buildpacks Directory Layout", "Image Extensions Directory Lay
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
 from lifecycle.files.codec import load
 from lifecycle.model.api import BuildpackApi
 from lifecycle.model.descriptor import BuildpackDescriptor, ExtensionDescriptor
 from lifecycle.model.ids import directory_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)

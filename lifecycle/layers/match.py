@@ -42,7 +42,7 @@ def compiled(pattern: bytes) -> re.Pattern[bytes]:
 def _class(pattern: bytes, position: int) -> tuple[bytes, int]:
     negated = pattern[position : position + 1] == b"^"
     position += negated
-    ranges = []
+    ranges: list[bytes] = []
     while not (pattern[position : position + 1] == b"]" and ranges):
         low, position = _member(pattern, position)
         high = low

@@ -57,7 +57,7 @@ class _Normalised:
         promised = self.descriptor
         return decompressed(verified(chunks(), digest=promised.digest, size=promised.size, where=where), where=where)
 
-    def _entry(self, block: bytes, stream: io.BufferedReader) -> Iterator[bytes]:
+    def _entry(self, block: bytes, stream: io.BufferedReader[_Reader]) -> Iterator[bytes]:
         kind = chr(block[156])
         try:
             size = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape").size

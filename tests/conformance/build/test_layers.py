@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 
 
-@pytest.mark.requirement("BP-LAYER-001", "BP-LAYER-022", "BP-FILE-002")
+@pytest.mark.requirement("BP-LAYER-001", "BP-LAYER-022")
 @pytest.mark.parametrize("flags", list(product([False, True], repeat=3)), ids=str)
 def test_a_layer_is_set_aside_exactly_if_nobody_needs_it(builder, flags):
     types = dict(zip(("launch", "build", "cache"), flags, strict=True))
@@ -37,7 +37,7 @@ def test_a_layer_without_directory_is_no_problem(builder):
     assert builder.tree("a_b") == ["x.toml", "y.toml"]
 
 
-@pytest.mark.requirement("BP-LAYER-002", "BP-BLD-008", "BP-FILE-001")
+@pytest.mark.requirement("BP-LAYER-002", "BP-BLD-008")
 def test_files_of_the_buildpack_itself_are_no_layers(builder):
     builder.buildpack(
         "a/b",

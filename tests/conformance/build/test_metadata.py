@@ -164,7 +164,7 @@ def test_a_default_that_is_redefined_without_default_is_lost_with_a_warning(buil
     ]
 
 
-@pytest.mark.requirement("BP-LTOML-008", "BP-LTOML-011")
+@pytest.mark.requirement("BP-LTOML-008")
 def test_a_buildpack_has_one_default_at_most(builder):
     builder.buildpack("a/1", launch(process("web", default=True) + process("two", default=True)))
     with pytest.raises(BuildError, match=r"launch\.toml: multiple default process types aren't allowed"):

@@ -1,0 +1,163 @@
+"""``lifecycle build`` and ``lifecycle run`` as a person uses them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+APP = FIXTURES / "apps" / "plain"
+BUILDPACKS = FIXTURES / "buildpacks"
+
+
+@pytest.fixture
+def lifecycle(tmp_path):
+    def run(*arguments, check=True, home="home", **variables):
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / home), **variables}
+        (tmp_path / home).mkdir(exist_ok=True)
+        return subprocess.run(
+            [sys.executable, "-m", "lifecycle", *map(str, arguments)],
+            env=environment, cwd=tmp_path, capture_output=True, text=True, check=check, timeout=60,
+        )  # fmt: skip
+
+    return run
+
+
+def build(lifecycle, *arguments, app=APP, buildpack="hello-processes", **keywords):
+    return lifecycle("build", app, "-b", BUILDPACKS / buildpack, "-t", "app", *arguments, **keywords)
+
+
+def image_id(done):
+    return done.stdout.split("image id  ")[1].strip()
+
+
+def test_the_second_build_reuses_every_layer_and_makes_the_same_image(lifecycle, tmp_path):
+    first = build(lifecycle, "-o", tmp_path / "image")
+    second = build(lifecycle, "-o", tmp_path / "image")
+    assert image_id(first) == image_id(second)
+    assert "every layer was reused" in second.stderr
+    assert "added" not in second.stderr
+
+
+@pytest.mark.requirement("PLAT-REPRO-001")
+def test_place_umask_and_home_do_not_show_in_the_image(lifecycle, tmp_path):
+    shutil.copytree(APP, tmp_path / "other place" / "clone")
+    for path in (tmp_path / "other place").rglob("*"):
+        path.chmod(0o775 if path.is_dir() else 0o664)
+        os.utime(path, (1, 1))
+    one = build(lifecycle, "-o", tmp_path / "one")
+    other = build(lifecycle, "-o", tmp_path / "two.tar", app=tmp_path / "other place" / "clone", home="elsewhere")
+    assert image_id(one) == image_id(other)
+
+
+def test_the_app_directory_is_left_as_it_was(lifecycle, tmp_path):
+    app = shutil.copytree(APP, tmp_path / "app")
+    before = {path: path.stat().st_mtime_ns for path in [app, *app.rglob("*")]}
+    build(lifecycle, "-o", tmp_path / "image", app=app)
+    assert {path: path.stat().st_mtime_ns for path in [app, *app.rglob("*")]} == before
+
+
+def test_an_output_inside_the_app_is_refused(lifecycle, tmp_path):
+    app = shutil.copytree(APP, tmp_path / "app")
+    done = build(lifecycle, "-o", app / "image", app=app, check=False)
+    assert done.returncode == 3
+    assert "lies inside the app" in done.stderr
+
+
+def test_a_failing_buildpack_keeps_the_previous_image(lifecycle, tmp_path):
+    first = build(lifecycle, "-o", tmp_path / "image")
+    index = (tmp_path / "image" / "index.json").read_bytes()
+    done = build(lifecycle, "-o", tmp_path / "image", buildpack="fails-build", check=False)
+    assert done.returncode == 51
+    assert "exited with status 7" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "image" / "index.json").read_bytes() == index
+    assert image_id(first)
+
+
+def test_no_buildpack_that_passes_is_said_plainly(lifecycle):
+    done = build(lifecycle, buildpack="fails-detect", check=False)
+    assert done.returncode == 20
+    assert "Traceback" not in done.stderr
+
+
+def test_json_output_is_one_event_a_line_and_ends_with_the_image(lifecycle, tmp_path):
+    done = build(lifecycle, "--json", "-o", tmp_path / "image")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "image"
+    assert {"phase", "buildpack", "layer", "image"} <= {event["event"] for event in events}
+    assert done.stderr == ""
+
+
+def test_quiet_says_only_the_result(lifecycle, tmp_path):
+    done = build(lifecycle, "--quiet", "-o", tmp_path / "image")
+    assert done.stderr == ""
+    assert image_id(done).startswith("sha256:")
+
+
+def test_variables_reach_the_buildpacks(lifecycle, tmp_path):
+    (tmp_path / "vars").write_text("# comment\nFROM_FILE=1\n")
+    done = build(lifecycle, "-e", "GIVEN=2", "--env-file", tmp_path / "vars", buildpack="env-dump")
+    assert "FROM_FILE=1" in done.stderr
+    assert "GIVEN=2" in done.stderr
+
+
+def test_another_image_is_a_base(lifecycle, tmp_path):
+    build(lifecycle, "-o", tmp_path / "base")
+    done = build(lifecycle, "--run-image", tmp_path / "base", "-o", tmp_path / "image")
+    index = json.loads((tmp_path / "image" / "index.json").read_text())
+    blobs = tmp_path / "image" / "blobs" / "sha256"
+    manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
+    base = json.loads((tmp_path / "base" / "index.json").read_text())["manifests"][0]["digest"]
+    base_manifest = json.loads((tmp_path / "base" / "blobs" / "sha256" / base[7:]).read_text())
+    count = len(base_manifest["layers"])
+    assert [each["digest"] for each in manifest["layers"][:count]] == [
+        each["digest"] for each in base_manifest["layers"]
+    ]
+    assert len(manifest["layers"]) > count
+    assert image_id(done)
+
+
+def test_a_missing_run_image_is_said_plainly(lifecycle, tmp_path):
+    done = build(lifecycle, "--run-image", tmp_path / "none", check=False)
+    assert done.returncode == 1
+    assert "run image is not there" in done.stderr
+
+
+def test_run_starts_a_process_of_the_last_build_with_arguments(lifecycle, tmp_path):
+    app = tmp_path / "app"
+    app.mkdir()
+    (app / "Procfile").write_text('hello: echo "hello from $PWD" $0\n')
+    procfile = Path(__file__).parents[2] / "buildpacks" / "procfile"
+    lifecycle("build", app, "-b", procfile, "-o", tmp_path / "image")
+    done = lifecycle("run", "hello")
+    assert done.stdout.startswith("hello from /")
+
+
+def test_run_without_a_build_says_what_to_do(lifecycle):
+    done = lifecycle("run", check=False)
+    assert done.returncode != 0
+    assert "lifecycle build" in done.stderr
+
+
+def test_the_help_fits_a_screen(lifecycle):
+    done = lifecycle("--help")
+    assert len(done.stdout.splitlines()) <= 24
+
+
+def test_restored_layers_come_with_their_reason(lifecycle, tmp_path):
+    build(lifecycle, "-o", tmp_path / "image", buildpack="layers-all")
+    done = build(lifecycle, "-o", tmp_path / "image", buildpack="layers-all")
+    restored = [line for line in done.stderr.splitlines() if line.startswith(("    contents", "    metadata"))]
+    assert restored
+    assert all(": " in line for line in restored)
+
+
+def test_clear_cache_forgets_what_was_restored(lifecycle, tmp_path):
+    build(lifecycle, "-o", tmp_path / "one", buildpack="layers-all")
+    done = build(lifecycle, "--clear-cache", "-o", tmp_path / "two", buildpack="layers-all")
+    assert "nothing to restore" in done.stderr
