@@ -1,0 +1,1 @@
+"""Directories to reproducible tars to layer blobs, and back."""

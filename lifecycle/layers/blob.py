@@ -1,38 +1,37 @@
 """Layers as they are stored: compressed, addressed by digest.
 
-Spec: OCI image-spec layer.md, descriptor.md.  Reference: gzip without name or time.
+Spec: OCI image-spec layer.md, descriptor.md.  Reference: gzip without a file's name or time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
-from lifecycle.errors import CorruptImageError, UnsafeArchiveError
-from lifecycle.oci.digest import DiffId, Digest
+from lifecycle.errors import CorruptImageError, ExportError, UnsafeArchiveError
+from lifecycle.oci.digest import DiffId, Digest, verified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from lifecycle.layers.source import LayerSource
 
-_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
+MAX_UNCOMPRESSED = 1 << 38
+"""Bytes of one layer (256 GiB) beyond which it is taken for a decompression bomb."""
+
+Compression = Literal["gzip", "none"]
+
+_GZIP_HEADER = bytes.fromhex("1f8b08000000000004ff")
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 18
-_LEVEL = 1
-
-MAX_LAYER = 1 << 40
-"""Bytes of one layer, uncompressed, beyond which it is taken for a decompression bomb."""
-
-MAX_RATIO = 1100
-"""Deflate can't do better than about 1 : 1032; what claims more is no honest stream."""
+_MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,71 +44,63 @@ class LayerBlob:
     uncompressed_size: int
     path: Path
 
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the file, verified while it is read."""
+        return verified(_read(self.path), digest=self.digest, size=self.size, where=str(self.path))
 
-class _Sink(Protocol):
-    def write(self, data: bytes) -> None: ...
-
-
-class _HashingFile:
-    """Writes through to a file and keeps digest and size."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._hasher = hashlib.sha256()
-        self.size = 0
-
-    def write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._hasher.update(data)
-        self.size += len(data)
-
-    def digest(self) -> Digest:
-        return Digest("sha256:" + self._hasher.hexdigest())
+    def uncompressed(self) -> Iterator[bytes]:
+        """Yield the tar, verified while it is read."""
+        tar = decompressed(self.chunks(), where=str(self.path), limit=self.uncompressed_size)
+        return verified(tar, digest=self.diff_id, size=self.uncompressed_size, where=str(self.path))
 
 
-def write_blob(source: LayerSource, directory: Path) -> LayerBlob:
-    """Store a layer gzipped in ``directory`` under its hex digest, in one pass and flat memory.
+def write_blob(source: LayerSource, directory: Path, *, compression: Compression = "gzip", level: int = 1) -> LayerBlob:
+    """Store a layer in ``directory`` under the hex digits of its digest, in one pass and in little memory.
 
-    The file appears by rename once it is whole and on disk.  Errors of ``source`` pass through and leave nothing.
+    The file appears by rename once it is whole and on disk; errors of ``source`` pass through and leave
+    nothing.
+    One version of zlib gives the same bytes for the same tar every time.
     """
-    descriptor, name = tempfile.mkstemp(dir=directory, prefix=".layer-")
+    try:
+        descriptor, name = tempfile.mkstemp(dir=directory, prefix=".layer-")
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+    temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            sink = _HashingFile(file)
-            found, uncompressed_size = _gzip(source.chunks(), sink)
-            file.flush()
-            os.fsync(file.fileno())
-        path = directory / sink.digest().removeprefix("sha256:")
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+            sink = _Sink(file, directory)
+            tar = _Measure()
+            encoder: _Encoder = _Gzip(level) if compression == "gzip" else _Plain()
+            for chunk in source.chunks():
+                tar.update(chunk)
+                sink.write(encoder.encode(chunk))
+            sink.write(encoder.end())
+            os.fchmod(file.fileno(), _MODE)
+            sink.sync()
+        path = directory / sink.measure.digest.removeprefix("sha256:")
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise _unwritable(directory, error) from error
     except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise
-    return LayerBlob(found, sink.digest(), sink.size, uncompressed_size, path)
+    return LayerBlob(DiffId(tar.digest), Digest(sink.measure.digest), sink.measure.size, tar.size, path)
 
 
-def _gzip(chunks: Iterable[bytes], sink: _Sink) -> tuple[DiffId, int]:
-    """Compress into ``sink``; return diffID and size of what went in."""
-    hasher = hashlib.sha256()
-    crc = size = 0
-    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-    sink.write(_GZIP_HEADER)
-    for chunk in chunks:
-        hasher.update(chunk)
-        crc = zlib.crc32(chunk, crc)
-        size += len(chunk)
-        if data := deflate.compress(chunk):
-            sink.write(data)
-    sink.write(deflate.flush())
-    sink.write(crc.to_bytes(4, "little") + (size & 0xFFFFFFFF).to_bytes(4, "little"))
-    return DiffId("sha256:" + hasher.hexdigest()), size
+def decompressed(
+    chunks: Iterable[bytes],
+    *,
+    where: str = "layer",
+    limit: int = MAX_UNCOMPRESSED,
+    max_ratio: int | None = None,
+) -> Iterator[bytes]:
+    """Yield the tar of a stored layer, gzipped or not as its first bytes say, whatever its media type.
 
-
-def decompressed(chunks: Iterable[bytes], *, where: str = "layer") -> Iterator[bytes]:
-    """Yield the tar of a stored layer, gzipped or plain as its first bytes say.
-
-    Raises ``CorruptImageError`` for a broken stream or an unknown compression, ``UnsafeArchiveError`` for a bomb.
+    Raises ``CorruptImageError`` for a broken stream or a compression that is not supported,
+    ``UnsafeArchiveError`` for more than ``limit`` bytes or, beyond the first MiB, ``max_ratio`` times what
+    was read.
     """
     stream = iter(chunks)
     head = b""
@@ -117,10 +108,136 @@ def decompressed(chunks: Iterable[bytes], *, where: str = "layer") -> Iterator[b
         head += chunk
         if len(head) >= len(_ZSTD_MAGIC):
             break
-    if head.startswith(_ZSTD_MAGIC):
-        raise CorruptImageError("is compressed with zstd, which this version can't read", where=where)
     whole = _chained(head, stream)
-    yield from _gunzip(whole, where) if head.startswith(_GZIP_MAGIC) else whole
+    if head.startswith(_ZSTD_MAGIC):
+        raise CorruptImageError(
+            "is compressed with zstd, which is not supported", where=where, remedy="store the layer gzipped"
+        )
+    bound = _Bound(limit, max_ratio, where)
+    if head.startswith(_GZIP_MAGIC):
+        yield from _gunzipped(whole, bound)
+        return
+    for chunk in whole:
+        bound.add(read=len(chunk), written=len(chunk))
+        yield chunk
+
+
+class _Measure:
+    """Digest and size of what passes."""
+
+    def __init__(self) -> None:
+        self._hasher = hashlib.sha256()
+        self.size = 0
+
+    def update(self, data: bytes) -> None:
+        self._hasher.update(data)
+        self.size += len(data)
+
+    @property
+    def digest(self) -> str:
+        return "sha256:" + self._hasher.hexdigest()
+
+
+class _Sink:
+    """A file whose digest and size are known."""
+
+    def __init__(self, file: BinaryIO, directory: Path) -> None:
+        self._file = file
+        self._directory = directory
+        self.measure = _Measure()
+
+    def write(self, data: bytes) -> None:
+        self.measure.update(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise _unwritable(self._directory, error) from error
+
+    def sync(self) -> None:
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise _unwritable(self._directory, error) from error
+
+
+class _Encoder(Protocol):
+    def encode(self, data: bytes) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+
+class _Plain:
+    def encode(self, data: bytes) -> bytes:
+        return data
+
+    def end(self) -> bytes:
+        return b""
+
+
+class _Gzip:
+    """One gzip member, with a header that says nothing of file or time."""
+
+    def __init__(self, level: int) -> None:
+        self._deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
+        self._crc = 0
+        self._size = 0
+        self._pending = _GZIP_HEADER
+
+    def encode(self, data: bytes) -> bytes:
+        self._crc = zlib.crc32(data, self._crc)
+        self._size += len(data)
+        pending, self._pending = self._pending, b""
+        return pending + self._deflate.compress(data)
+
+    def end(self) -> bytes:
+        trailer = self._crc.to_bytes(4, "little") + (self._size % (1 << 32)).to_bytes(4, "little")
+        return self._pending + self._deflate.flush() + trailer
+
+
+class _Bound:
+    """How much a stream may unpack to."""
+
+    _FREE = 1 << 20
+
+    def __init__(self, limit: int, max_ratio: int | None, where: str) -> None:
+        self._limit = limit
+        self._max_ratio = max_ratio
+        self.where = where
+        self._read = 0
+        self._written = 0
+
+    def add(self, *, read: int = 0, written: int = 0) -> None:
+        """Count; raise ``UnsafeArchiveError`` if it is too much."""
+        self._read += read
+        self._written += written
+        if self._written > self._limit:
+            raise UnsafeArchiveError(f"unpacks to more than {self._limit} bytes", where=self.where)
+        if self._max_ratio is not None and self._written > self._FREE + self._read * self._max_ratio:
+            raise UnsafeArchiveError(f"unpacks to more than {self._max_ratio} times its size", where=self.where)
+
+
+def _gunzipped(chunks: Iterable[bytes], bound: _Bound) -> Iterator[bytes]:
+    """Yield the content of all members of a gzip stream."""
+    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        for chunk in chunks:
+            bound.add(read=len(chunk))
+            data = chunk
+            while data:
+                if member.eof:
+                    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+                out = member.decompress(data, _CHUNK)
+                data = member.unused_data if member.eof else member.unconsumed_tail
+                while out:
+                    bound.add(written=len(out))
+                    yield out
+                    # What did not fit into the last piece may wait inside zlib with no input left.
+                    out = b"" if data or member.eof else member.decompress(b"", _CHUNK)
+    except zlib.error as error:
+        raise CorruptImageError(f"is not a valid gzip stream: {error}", where=bound.where) from error
+    if not member.eof:
+        raise CorruptImageError("is a truncated gzip stream", where=bound.where)
 
 
 def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -129,27 +246,14 @@ def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-def _gunzip(chunks: Iterator[bytes], where: str) -> Iterator[bytes]:
-    """Yield the content of all gzip members."""
-    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    read = written = 0
-    for chunk in chunks:
-        read += len(chunk)
-        data = chunk
-        while data:
-            if member.eof:
-                member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-            try:
-                out = member.decompress(data, _CHUNK)
-            except zlib.error as error:
-                raise CorruptImageError(f"is not a valid gzip stream: {error}", where=where) from error
-            written += len(out)
-            if written > MAX_LAYER or written > max(read, 1 << 16) * MAX_RATIO:
-                raise UnsafeArchiveError("unpacks to far more than a layer can hold", where=where)
-            if out:
-                yield out
-            data = member.unused_data if member.eof else member.unconsumed_tail
-    while not member.eof and (out := member.decompress(member.unconsumed_tail, _CHUNK)):
-        yield out
-    if read and not member.eof:
-        raise CorruptImageError("is a truncated gzip stream", where=where)
+def _read(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise ExportError(f"can't be read: {error.strerror}", where=path) from error
+
+
+def _unwritable(directory: Path, error: OSError) -> ExportError:
+    return ExportError(f"a layer can't be written: {error.strerror}", where=directory)

@@ -1,147 +1,309 @@
-"""Unpacking one directory out of a layer, confined to where it belongs.
+"""Unpacking a directory of a layer, confined to its place on disk.
 
-A layer comes from a cache or an image that others may have written.  Only entries at or below one name are unpacked,
-into a directory that was empty; nothing is written through a link; what a layer of a buildpack never holds is refused.
-Reference: archive/extract.go, which trusts its input.
+A layer comes from a cache or an image that others may have written: nothing is written through a link or
+outside the target, and what layers of the lifecycle never hold is refused.
+Reference: archive/extract.go, which trusts its input: the rules for modes, missing parents, existing files.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import tarfile
+import shutil
+import stat
+import tempfile
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from lifecycle.errors import UnsafeArchiveError
+from lifecycle.errors import LifecycleError, UnsafeArchiveError
+from lifecycle.layers.reader import GLOBAL, members
+from lifecycle.layers.tar import Kind
+from lifecycle.oci.digest import verified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-_CHUNK = 1 << 18
+    from lifecycle.layers.tar import Entry
 
-MAX_ENTRIES = 5_000_000
-"""Entries of one layer beyond which it is taken for an attack."""
+MAX_BYTES = 1 << 38
+"""Bytes of all files of a layer (256 GiB)."""
 
-MAX_READ = 1 << 26
-"""Bytes of one extended header beyond which it is taken for an attack: it is held in memory."""
+MAX_ENTRIES = 1 << 23
 
+MAX_DEPTH = 256
+"""Directories one in another.  Deeper trees can be made but not removed with what Python offers."""
 
-class _Stream:
-    """Chunks as the file that ``tarfile`` reads."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._buffer = bytearray()
-
-    def read(self, size: int) -> bytes:
-        if size > MAX_READ:
-            raise UnsafeArchiveError(f"has a header of {size} bytes")
-        while len(self._buffer) < size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            self._buffer += chunk
-        data = bytes(self._buffer[:size])
-        del self._buffer[:size]
-        return data
+_Parts = tuple[bytes, ...]
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A pipe in the place of a file must not block.
+_FILE_FLAGS = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_PLANTED = (errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENXIO)
 
 
-def extract(chunks: Iterable[bytes], *, root: PurePosixPath, target: Path) -> int:
-    """Unpack what a tar has at or below ``root`` into ``target``, which is made; return the number of entries.
+def extract(
+    chunks: Iterable[bytes],
+    *,
+    root: PurePosixPath,
+    target: Path,
+    diff_id: str | None = None,
+    allowed_prefixes: Sequence[PurePosixPath] | None = None,
+    max_bytes: int = MAX_BYTES,
+    max_entries: int = MAX_ENTRIES,
+    where: str = "layer",
+) -> int:
+    """Unpack what a tar has at or below ``root`` as ``target``; return the number of its entries.
 
-    Ancestors of ``root`` are passed over.  ``chunks`` is read to its end, so that a verifying stream has its say.
-    Raises ``UnsafeArchiveError`` for anything else outside ``root``, for ``..``, hard links, devices and pipes, for a
-    name below a link, and for a broken tar.
+    ``target``, a directory, is made if it isn't there, its parent has to be.  Directories above ``root`` are
+    passed over.
+    With ``allowed_prefixes`` (names in the image) everything else has to be at or below one of them.
+    The stream is read to its end and its digest compared with ``diff_id``; what was unpacked by then stays:
+    ``extract_layer`` publishes it only if all is well.
+
+    Raises ``UnsafeArchiveError`` for names outside ``root`` or the prefixes, ``..``, devices, pipes, names
+    below a link, hard links to anything but files of ``target``, too much of anything and a malformed tar;
+    ``VerificationError`` for other bytes than promised or too few; ``LifecycleError`` where the disk fails.
     """
-    stream = iter(chunks)
-    count = 0
-    writer = _Writer(target)
+    if diff_id is not None:
+        chunks = verified(chunks, digest=diff_id, size=None, where=where)
+    place = _Place(_parts(root), _prefixes(root, allowed_prefixes), where)
+    count = size = 0
     try:
-        with tarfile.open(fileobj=_Stream(stream), mode="r|", bufsize=_CHUNK, errorlevel=2) as tar:  # type: ignore[call-overload]
-            for member in tar:
-                tar.members = []
+        with _Writer(target, where) as writer:
+            for member in members(chunks, where=where):
+                entry = member.entry
+                if entry.kind == GLOBAL:
+                    continue
                 count += 1
-                if count > MAX_ENTRIES:
-                    raise UnsafeArchiveError(f"has more than {MAX_ENTRIES} entries")
-                relative = _relative(member, root)
-                if relative is not None:
-                    writer.write(tar, member, relative)
-    except (tarfile.TarError, EOFError, UnicodeError, ValueError) as error:
-        raise UnsafeArchiveError(f"is not a valid tar: {error}") from error
-    for _ in stream:
-        pass
-    writer.finish()
+                size += entry.content_size
+                if count > max_entries:
+                    raise UnsafeArchiveError(f"has more than {max_entries} entries", where=where)
+                if size > max_bytes:
+                    raise UnsafeArchiveError(f"unpacks to more than {max_bytes} bytes", where=where)
+                relative = place.of(entry)
+                if relative is None:
+                    continue
+                link = place.linked(entry) if entry.kind == Kind.HARD_LINK else None
+                writer.write(entry, relative, member.content, link)
+            writer.finish()
+    except OSError as error:
+        raise LifecycleError(f"can't be unpacked: {error.strerror}", where=target) from error
     return count
 
 
-def _relative(member: tarfile.TarInfo, root: PurePosixPath) -> tuple[str, ...] | None:
-    """Return the parts of a name below ``root``, ``None`` for an ancestor of it."""
-    name = PurePosixPath("/" + member.name.lstrip("/"))
-    if ".." in name.parts:
-        raise UnsafeArchiveError(f"has the entry {member.name!r}, which leaves its directory")
-    if name.is_relative_to(root):
-        return name.relative_to(root).parts
-    if member.isdir() and root.is_relative_to(name):
-        return None
-    raise UnsafeArchiveError(f"has the entry {member.name!r} outside {root}")
+def extract_layer(
+    chunks: Iterable[bytes],
+    *,
+    root: PurePosixPath,
+    target: Path,
+    diff_id: str | None,
+    max_bytes: int = MAX_BYTES,
+    max_entries: int = MAX_ENTRIES,
+    where: str = "layer",
+) -> int:
+    """Unpack ``root`` beside ``target`` and put it in its place once all bytes proved right.
+
+    What ``target`` was before is replaced then; on an error it stays as it is and nothing else is left.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".extracting-", dir=target.parent))
+    except OSError as error:
+        raise LifecycleError(f"can't be written: {error.strerror}", where=target.parent) from error
+    try:
+        count = extract(
+            chunks,
+            root=root,
+            target=staging / "new",
+            diff_id=diff_id,
+            max_bytes=max_bytes,
+            max_entries=max_entries,
+            where=where,
+        )
+        try:
+            if target.is_symlink() or target.exists():
+                target.rename(staging / "old")
+            (staging / "new").rename(target)
+        except OSError as error:
+            raise LifecycleError(f"can't be written: {error.strerror}", where=target) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return count
+
+
+class _Place:
+    """Where in the target the names of a layer belong."""
+
+    def __init__(self, root: _Parts, prefixes: tuple[_Parts, ...], where: str) -> None:
+        self._root = root
+        self._prefixes = prefixes
+        self._where = where
+
+    def of(self, entry: Entry) -> _Parts | None:
+        """Return the place of an entry below ``root``; ``None`` for a directory above it."""
+        parts = self._clean(entry.name)
+        is_directory = entry.kind == Kind.DIRECTORY
+        is_above = is_directory and any(each[: len(parts)] == parts for each in (self._root, *self._prefixes))
+        if not is_above and not self._allowed(parts):
+            raise self._outside(entry.name)
+        if parts[: len(self._root)] == self._root:
+            return parts[len(self._root) :]
+        if is_directory and self._root[: len(parts)] == parts:
+            return None
+        raise self._outside(entry.name)
+
+    def linked(self, entry: Entry) -> _Parts:
+        """Return the place of the file to which a hard link leads."""
+        parts = self._clean(entry.linkname)
+        if parts[: len(self._root)] != self._root or not self._allowed(parts):
+            raise self._outside(entry.linkname)
+        return parts[len(self._root) :]
+
+    def _allowed(self, parts: _Parts) -> bool:
+        return any(parts[: len(each)] == each for each in self._prefixes)
+
+    def _clean(self, name: bytes) -> _Parts:
+        parts = tuple(each for each in name.split(b"/") if each not in {b"", b"."})
+        if b".." in parts or b"\x00" in name:
+            raise self._outside(name)
+        if len(parts) > MAX_DEPTH:
+            raise UnsafeArchiveError(f"has directories nested deeper than {MAX_DEPTH}", where=self._where)
+        return parts
+
+    def _outside(self, name: bytes) -> UnsafeArchiveError:
+        root = os.fsdecode(b"/" + b"/".join(self._root))
+        return UnsafeArchiveError(f"has the entry {_shown(name)}, which is not allowed in {root}", where=self._where)
 
 
 class _Writer:
-    """Creates files below one directory without following links."""
+    """Creates files below one directory, one component of a path after the other, without following links."""
 
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._modes: dict[Path, int] = {}
+    def __init__(self, target: Path, where: str) -> None:
+        target = target.absolute()
+        self._where = where
+        self._first: _Parts = (os.fsencode(target.name),) if target.name else ()
+        self._base = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._current: _Parts = ()
+        self._descriptor = os.dup(self._base)
+        self._made: set[_Parts] = set()
+        self._modes: dict[_Parts, int] = {}
 
-    def write(self, tar: tarfile.TarFile, member: tarfile.TarInfo, parts: tuple[str, ...]) -> None:
-        path = self._target.joinpath(*parts)
-        if parts:
-            self._ensure_directory(path.parent)
-        if member.isdir():
-            self._ensure_directory(path)
-            self._modes[path] = member.mode
-        elif not parts:
-            raise UnsafeArchiveError("is not the tar of a directory")
-        elif member.issym():
-            self._refuse_existing(path)
-            path.symlink_to(member.linkname)
-        elif member.isreg():
-            self._refuse_existing(path)
-            self._write_file(tar, member, path)
-        else:
-            raise UnsafeArchiveError(f"has the entry {member.name!r} of a kind that a layer can't hold")
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+        os.close(self._base)
+
+    def write(self, entry: Entry, relative: _Parts, content: Iterator[bytes], link: _Parts | None) -> None:
+        """Write an entry; ``link`` is the file that a hard link leads to."""
+        parts = self._first + relative
+        mode = stat.S_IMODE(entry.mode)
+        try:
+            if entry.kind == Kind.DIRECTORY:
+                self._enter(parts)
+                if parts in self._made:
+                    self._modes[parts] = mode
+                return
+            if not relative:
+                raise self._refused(entry, "which is no directory")
+            self._enter(parts[:-1])
+            if entry.kind == Kind.FILE:
+                self._write_file(parts[-1], mode, content)
+            elif entry.kind == Kind.SYMLINK:
+                os.symlink(entry.linkname, parts[-1], dir_fd=self._descriptor)
+            elif link is not None:
+                self._link(self._first + link, parts)
+            else:
+                raise self._refused(entry, "of a kind that no layer may have")
+        except OSError as error:
+            if error.errno in _PLANTED:
+                raise self._refused(entry, f"whose place is taken or behind a link ({error.strerror})") from error
+            raise
+        except ValueError as error:
+            raise self._refused(entry, f"which can't be written ({error})") from error
 
     def finish(self) -> None:
-        """Give directories their modes once nothing more is written into them."""
-        self._ensure_directory(self._target)
-        for path in sorted(self._modes, key=lambda each: len(each.parts), reverse=True):
-            path.chmod(self._modes[path])
+        """Make the target if the layer had nothing; give new directories their modes."""
+        if not self._made:
+            self._enter_if_missing()
+        for parts in sorted(self._modes, key=len, reverse=True):
+            self._enter(parts)
+            os.fchmod(self._descriptor, self._modes[parts])
 
-    def _ensure_directory(self, path: Path) -> None:
-        if path in self._modes:
-            return
-        if path != self._target:
-            self._ensure_directory(path.parent)
-        if path.is_symlink() or (path.exists() and not path.is_dir()):
-            raise UnsafeArchiveError(f"has entries below {path.name!r}, which is no directory")
-        path.mkdir(exist_ok=True, parents=path == self._target)
-        self._modes[path] = 0o755
-        path.chmod(0o700)
+    def _enter_if_missing(self) -> None:
+        try:
+            if self._first:
+                os.stat(self._first[0], dir_fd=self._base, follow_symlinks=False)
+        except FileNotFoundError:
+            self._enter(self._first)
 
-    def _refuse_existing(self, path: Path) -> None:
-        if path.is_symlink() or path.exists():
-            raise UnsafeArchiveError(f"has the entry {path.name!r} twice")
+    def _enter(self, parts: _Parts) -> None:
+        """Open a directory and make what is missing of it.  The umask acts where no entry says the mode."""
+        if parts[: len(self._current)] != self._current:
+            self._move(os.dup(self._base), ())
+        for count in range(len(self._current) + 1, len(parts) + 1):
+            name = parts[count - 1]
+            try:
+                found = os.open(name, _DIRECTORY_FLAGS, dir_fd=self._descriptor)
+            except FileNotFoundError:
+                os.mkdir(name, 0o777, dir_fd=self._descriptor)
+                self._made.add(parts[:count])
+                found = os.open(name, _DIRECTORY_FLAGS, dir_fd=self._descriptor)
+            self._move(found, parts[:count])
 
-    def _write_file(self, tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-        source = tar.extractfile(member)
-        if source is None:
-            raise UnsafeArchiveError(f"has the entry {member.name!r} without content")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            left = member.size
-            while left and (chunk := source.read(min(_CHUNK, left))):
-                left -= len(chunk)
-                file.write(chunk)
-            if left:
-                raise UnsafeArchiveError(f"ends within the entry {member.name!r}")
-            os.fchmod(file.fileno(), member.mode)
+    def _move(self, descriptor: int, parts: _Parts) -> None:
+        os.close(self._descriptor)
+        self._descriptor, self._current = descriptor, parts
+
+    def _write_file(self, name: bytes, mode: int, content: Iterator[bytes]) -> None:
+        """Write a new file, or new content into a file that is there, whose mode stays."""
+        try:
+            descriptor = os.open(name, _FILE_FLAGS | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._descriptor)
+            is_new = True
+        except FileExistsError:
+            descriptor = os.open(name, _FILE_FLAGS, dir_fd=self._descriptor)
+            is_new = False
+        with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123  # a descriptor, not a path
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EEXIST, "not a file")
+            if not is_new:
+                file.truncate(0)
+            for chunk in content:
+                _write_all(file.write, chunk)
+            if is_new:
+                os.fchmod(descriptor, mode)
+
+    def _link(self, source: _Parts, parts: _Parts) -> None:
+        self._enter(source[:-1])
+        directory = os.dup(self._descriptor)
+        try:
+            self._enter(parts[:-1])
+            name = source[-1] if source else b"."
+            if not stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+                raise OSError(errno.EEXIST, "not a file")
+            os.link(name, parts[-1], src_dir_fd=directory, dst_dir_fd=self._descriptor, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise OSError(errno.ENXIO, "no such file in the layer") from error
+        finally:
+            os.close(directory)
+
+    def _refused(self, entry: Entry, why: str) -> UnsafeArchiveError:
+        return UnsafeArchiveError(f"has the entry {_shown(entry.name)}, {why}", where=self._where)
+
+
+def _write_all(write: Callable[[memoryview], int | None], data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[write(rest) or 0 :]
+
+
+def _parts(path: PurePosixPath) -> _Parts:
+    return tuple(os.fsencode(each) for each in path.parts if each != "/")
+
+
+def _prefixes(root: PurePosixPath, allowed: Sequence[PurePosixPath] | None) -> tuple[_Parts, ...]:
+    return tuple(_parts(each) for each in ((root,) if allowed is None else allowed))
+
+
+def _shown(name: bytes) -> str:
+    return repr(name.decode(errors="backslashreplace"))

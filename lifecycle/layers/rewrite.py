@@ -1,115 +1,70 @@
-"""Layers that image extensions made, with the times and owner names of their entries made constant.
+"""Layers that image extensions made, with the times and owners' names of their entries made constant.
 
-Reference: layers/tar.go: each entry keeps its owner, its name and the tar format in which it came.
+Each entry keeps its owner's number, its name and the tar format in which it came.
+Spec: image_extension.md "Phase: Extension"; platform.md "Exporter" <extended>.  Reference: layers/tar.go.
 """
 
 from __future__ import annotations
 
-import io
-import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import CorruptImageError
+from lifecycle.errors import CorruptImageError, ExportError
 from lifecycle.layers.blob import decompressed
-from lifecycle.layers.tar import BLOCK, MTIME, TRAILER, padding
+from lifecycle.layers.reader import GLOBAL, members
+from lifecycle.layers.tar import TRAILER, header, padding
 from lifecycle.oci.digest import verified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from lifecycle.layers.source import LayerSource
     from lifecycle.oci.manifest import Descriptor
 
 _CHUNK = 1 << 18
-_NAMES = slice(265, 329)
-_MTIME = slice(136, 148)
-_CHECKSUM = slice(148, 156)
-_DEVICES = slice(329, 345)
-_EXTENDED = frozenset("xgLK")
+
+
+def normalised_layer(path: Path, descriptor: Descriptor) -> LayerSource:
+    """Return the layer stored in ``path`` as a source; its bytes are verified while they are read.
+
+    ``chunks`` raises ``CorruptImageError``, ``UnsafeArchiveError`` or ``VerificationError`` for a layer that
+    isn't what ``descriptor`` says, ``ExportError`` for one that can't be written again.
+    """
+    return _NormalisedLayer(path, descriptor)
+
+
+def normalised(tar: Iterable[bytes], *, where: str = "layer") -> Iterator[bytes]:
+    """Yield a tar with every header normalised and its content as it is."""
+    buffer = bytearray()
+    for member in members(tar, where=where):
+        if member.entry.kind == GLOBAL:
+            raise ExportError("holds PAX headers for all its entries, which have no owner to keep", where=where)
+        buffer += header(member.entry, member.stored)
+        for chunk in member.content:
+            buffer += chunk
+            if len(buffer) >= _CHUNK:
+                yield bytes(buffer)
+                buffer.clear()
+        buffer += padding(member.entry.content_size)
+    yield bytes(buffer + TRAILER)
 
 
 @dataclass(frozen=True, slots=True)
-class _Normalised:
+class _NormalisedLayer:
     path: Path
     descriptor: Descriptor
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the tar with every header normalised and its content as it is."""
-        stream = io.BufferedReader(_Reader(self._stored()), _CHUNK)
-        while block := stream.read(BLOCK):
-            if len(block) < BLOCK:
-                raise CorruptImageError("ends within a header", where=str(self.path))
-            if block == bytes(BLOCK):
-                break
-            yield from self._entry(block, stream)
-        while stream.read(_CHUNK):
-            pass
-        yield TRAILER
+        where = str(self.path)
+        promised = self.descriptor
+        stored = verified(self._stored(), digest=promised.digest, size=promised.size, where=where)
+        return normalised(decompressed(stored, where=where), where=where)
 
     def _stored(self) -> Iterator[bytes]:
-        def chunks() -> Iterator[bytes]:
+        try:
             with self.path.open("rb") as file:
                 while chunk := file.read(_CHUNK):
                     yield chunk
-
-        where = str(self.path)
-        promised = self.descriptor
-        return decompressed(verified(chunks(), digest=promised.digest, size=promised.size, where=where), where=where)
-
-    def _entry(self, block: bytes, stream: io.BufferedReader[_Reader]) -> Iterator[bytes]:
-        kind = chr(block[156])
-        try:
-            size = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape").size
-        except tarfile.HeaderError as error:
-            raise CorruptImageError(f"has a broken header: {error}", where=str(self.path)) from error
-        yield block if kind in _EXTENDED else _constant(block)
-        left = size + len(padding(size))
-        while left:
-            chunk = stream.read(min(_CHUNK, left))
-            if not chunk:
-                raise CorruptImageError("ends within a file", where=str(self.path))
-            left -= len(chunk)
-            yield chunk
-
-
-class _Reader(io.RawIOBase):
-    """Chunks as a raw file."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        super().__init__()
-        self._chunks = chunks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = chunk
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-
-def _constant(block: bytes) -> bytes:
-    header = bytearray(block)
-    header[_MTIME] = b"%011o\x00" % MTIME
-    header[_NAMES] = bytes(64)
-    if header[_DEVICES] == bytes(16):
-        header[_DEVICES] = b"0000000\x000000000\x00"
-    header[_CHECKSUM] = b"        "
-    header[_CHECKSUM] = b"%06o\x00 " % sum(header)
-    return bytes(header)
-
-
-def normalised_layer(path: Path, descriptor: Descriptor) -> _Normalised:
-    """Return the layer stored in ``path`` as a source; its bytes are verified while they are read.
-
-    ``chunks`` raises ``CorruptImageError`` or ``VerificationError`` for a layer that isn't what ``descriptor`` says.
-    """
-    return _Normalised(path, descriptor)
+        except OSError as error:
+            raise CorruptImageError(f"can't be read: {error.strerror}", where=self.path) from error
