@@ -119,6 +119,12 @@ def write_order(
         found = Order(order=(OrderGroup(group=tuple(chosen)),))
     elif order is not None:
         found = load(Order, order)
+        if found.order_extensions:
+            raise InvalidInputError(
+                "has image extensions, which this version can't apply",
+                where=order,
+                remedy="build without [[order-extensions]]",
+            )
     else:
         raise InvalidInputError(
             "there is no buildpack to build with", remedy="name one with --buildpack DIR, or a builder's --order FILE"

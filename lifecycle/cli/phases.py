@@ -155,6 +155,12 @@ class _Running:
             if cache is None:
                 _LOG.warning("No cached data will be used, no cache specified.")
             steps.restore(settings, analyzed, group, cache=cache)
+        if settings.switch("layout"):
+            from lifecycle.phases.restore_run_image import identify_run_image
+
+            analyzed = identify_run_image(
+                analyzed, api=settings.api, run=steps.read_run(settings), images=self.images(settings)
+            )
         save(settings.path("analyzed"), analyzed.struct())
 
     def builder(self, settings: Settings) -> None:
