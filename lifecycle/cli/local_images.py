@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.cli.steps import host_architecture
 from lifecycle.errors import ImageNotFoundError
 from lifecycle.images.archive import ArchiveStore
+from lifecycle.images.image_platform import host_platform
 from lifecycle.images.layout import DirectoryStore, LayoutStore
 from lifecycle.images.scratch import SCRATCH, scratch_image
 from lifecycle.oci.digest import digest_of
@@ -58,7 +58,7 @@ class LocalImages:
 
 def _open_run_image(name: str) -> Image:
     if name == SCRATCH:
-        return scratch_image(architecture=host_architecture())
+        return scratch_image(architecture=host_platform().architecture)
     path = Path(name).absolute()
     if not path.exists():
         raise ImageNotFoundError(

@@ -6,7 +6,6 @@ Phase executables run one step between reading and writing its files; creator an
 from __future__ import annotations
 
 import logging
-import platform as host
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from lifecycle.errors import ExportError, ImageNotFoundError, InvalidInputError
 from lifecycle.files.build_metadata import save_metadata
 from lifecycle.files.codec import load, save
 from lifecycle.files.os_release import read_distro
+from lifecycle.images.image_platform import host_platform
 from lifecycle.model.analyzed import Analyzed
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.build_metadata import LauncherSource
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from lifecycle.rules.export_plan import LayerVerdict
 
 _LOG = logging.getLogger(__name__)
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 LAUNCHER_REPOSITORY = "github.com/buildpacks/lifecycle"
 
 
@@ -58,12 +57,6 @@ class ImagePaths:
 
 
 IN_PLACE = ImagePaths()
-
-
-def host_architecture() -> str:
-    """Return the architecture of this host as images name it: ``amd64``, ``arm64``."""
-    machine = host.machine()
-    return _ARCHITECTURES.get(machine, machine)
 
 
 def read_run(settings: Settings) -> Run:
@@ -106,7 +99,7 @@ def known_target(analyzed: Analyzed) -> TargetData:
     if target.distro is None or not target.distro.name:
         _LOG.debug("target distro name/version labels not found, reading /etc/os-release file")
         target = target.model_copy(update={"distro": read_distro()})
-    return target.model_copy(update={"os": target.os or "linux", "arch": target.arch or host_architecture()})
+    return target.model_copy(update={"os": target.os or "linux", "arch": target.arch or host_platform().architecture})
 
 
 def exec_env(settings: Settings) -> str:

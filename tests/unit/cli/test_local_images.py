@@ -3,16 +3,18 @@
 import pytest
 
 from lifecycle.cli.local_images import LocalImages, destination
-from lifecycle.cli.steps import host_architecture
 from lifecycle.errors import ImageNotFoundError
 from lifecycle.images.archive import ArchiveStore
+from lifecycle.images.image_platform import host_platform
 from lifecycle.images.layout import DirectoryStore, LayoutStore
 from lifecycle.images.store import NewImage
 from lifecycle.oci.config import ImageConfig
 
 
 def _image(user=""):
-    config = ImageConfig(architecture=host_architecture(), os="linux", diff_ids=(), run={"User": user} if user else {})
+    config = ImageConfig(
+        architecture=host_platform().architecture, os="linux", diff_ids=(), run={"User": user} if user else {}
+    )
     return NewImage(base=None, layers=(), config=config)
 
 
@@ -30,7 +32,7 @@ def test_the_output_decides_where_the_image_goes(tmp_path, output, kind):
 
 def test_scratch_is_an_image_for_this_host(tmp_path):
     base = _images(tmp_path).find("scratch")
-    assert (base.config.architecture, base.config.diff_ids) == (host_architecture(), ())
+    assert (base.config.architecture, base.config.diff_ids) == (host_platform().architecture, ())
 
 
 @pytest.mark.parametrize("name", ["run", "run.tar"])
