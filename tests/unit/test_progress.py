@@ -25,7 +25,7 @@ def test_a_task_whose_source_breaks_ends_too():
         raise OSError
 
     seen = []
-    with pytest.raises(OSError, match="^$"):
+    with pytest.raises(OSError, match=r"^$"):
         list(watched(broken(), lambda *told: seen.append(told), task="copy", total=10))
     assert seen == [("copy", 0, 10), ("copy", 3, 10), ("copy", 3, 3)]
 
