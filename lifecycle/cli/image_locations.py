@@ -1,0 +1,110 @@
+"""Where people say that an image is: in a registry, in a Docker daemon, or in files.
+
+The words before the colon are those of skopeo, podman and buildah; without one, a path is told from a name by
+how it looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from lifecycle.errors import InvalidInputError
+
+
+class Place(StrEnum):
+    """A kind of place for images."""
+
+    SCRATCH = "scratch"
+    REGISTRY = "docker"
+    DAEMON = "docker-daemon"
+    LAYOUT = "oci"
+    ARCHIVE = "oci-archive"
+    DOCKER_ARCHIVE = "docker-archive"
+
+
+IN_FILES = frozenset({Place.LAYOUT, Place.ARCHIVE, Place.DOCKER_ARCHIVE})
+_TAR = ".tar"
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place and the image's name there: a reference, or a path for places in files."""
+
+    place: Place
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """The path of a place in files."""
+        return Path(self.name)
+
+    def __str__(self) -> str:
+        slashes = "//" if self.place is Place.REGISTRY else ""
+        return self.name if self.place is Place.SCRATCH else f"{self.place}:{slashes}{self.name}"
+
+
+def read_source(text: str) -> Location:
+    """Read the place of an image that is there, such as a run image.
+
+    ``docker://NAME``, ``docker-daemon:NAME``, ``oci:DIRECTORY``, ``oci-archive:FILE``, ``docker-archive:FILE`` or
+    ``scratch``; else what begins like a path or exists is a path, and anything else a name in a registry.
+    Raises ``InvalidInputError``.
+    """
+    if text == Place.SCRATCH:
+        return Location(Place.SCRATCH, text)
+    explicit = _explicit(text)
+    if explicit is not None:
+        return explicit
+    if text.startswith(("/", "./", "../", "~")) or Path(text).exists():
+        return Location(_kind_of_path(Path(text)), text)
+    return Location(Place.REGISTRY, text)
+
+
+def read_destination(text: str) -> Location:
+    """Read where an image goes: ``registry``, ``daemon``, a place in files, or a path.
+
+    A path ending in ``.tar`` is an OCI archive, any other a layout directory.  The image's names in a registry or
+    daemon are its tags.  Raises ``InvalidInputError``.
+    """
+    if text in {"registry", "daemon"}:
+        return Location(Place.REGISTRY if text == "registry" else Place.DAEMON, "")
+    explicit = _explicit(text)
+    if explicit is None:
+        return Location(Place.ARCHIVE if text.endswith(_TAR) else Place.LAYOUT, text)
+    if explicit.place not in IN_FILES:
+        word = "registry" if explicit.place is Place.REGISTRY else "daemon"
+        raise InvalidInputError(
+            f"{text!r} names an image where a kind of place is wanted",
+            remedy=f"write --output {word} --tag {explicit.name}",
+        )
+    return explicit
+
+
+def _explicit(text: str) -> Location | None:
+    word, colon, rest = text.partition(":")
+    if not colon or word not in list(Place):
+        return None
+    place = Place(word)
+    if place is Place.REGISTRY:
+        if not rest.startswith("//"):
+            return None
+        rest = rest.removeprefix("//")
+    if not rest or place is Place.SCRATCH:
+        raise InvalidInputError(f"{text!r} does not say which image", remedy=f"write {word}:NAME")
+    return Location(place, rest)
+
+
+def _kind_of_path(path: Path) -> Place:
+    """Tell the kinds of files apart by what is in them: a Docker archive lists images in manifest.json only."""
+    if not path.is_file():
+        return Place.LAYOUT
+    import tarfile
+
+    try:
+        with tarfile.open(path, mode="r:") as archive:
+            names = {member.name.removeprefix("./") for member in archive}
+    except (tarfile.TarError, OSError):
+        return Place.ARCHIVE
+    return Place.DOCKER_ARCHIVE if "manifest.json" in names and "index.json" not in names else Place.ARCHIVE
