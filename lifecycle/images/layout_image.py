@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import CorruptImageError, VerificationError
 from lifecycle.images.layout_files import INDEX, LayoutFiles, blob_name
-from lifecycle.layers.blob import decompressed
+from lifecycle.images.stored_image import MAX_DOCUMENT, check_layer_count, layer_tar
 from lifecycle.oci.config import ImageConfig, read_config
-from lifecycle.oci.digest import DiffId, Digest, verified
+from lifecycle.oci.digest import Digest, verified
 from lifecycle.oci.manifest import (
     INDEX_TYPES,
     REF_NAME,
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from lifecycle.images.image_platform import ImagePlatform
-
-MAX_DOCUMENT = 16 * 1024 * 1024
-"""How large an index, a manifest or a configuration may be."""
+    from lifecycle.oci.digest import DiffId
 
 _MAX_NESTING = 4
 
@@ -46,11 +44,7 @@ class LayoutImage:
 
     def layer(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the uncompressed tar of a layer, verified while it is read."""
-        if diff_id not in self.config.diff_ids:
-            raise CorruptImageError(f"has no layer {diff_id}", where=self.name)
-        descriptor = self.manifest.layers[self.config.diff_ids.index(diff_id)]
-        tar = decompressed(self.blob(descriptor), where=f"{self.name} {descriptor.digest}")
-        return verified(tar, digest=diff_id, size=None, where=f"{self.name} {diff_id}")
+        return layer_tar(self, diff_id)
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Say whether the blob is there."""
@@ -76,11 +70,7 @@ def open_image(files: LayoutFiles, descriptor: Descriptor, *, name: str) -> Layo
     """Read the manifest and the configuration of an image."""
     manifest = read_manifest(_document(files, descriptor), where=f"{files.where} {descriptor.digest}")
     config = read_config(_document(files, manifest.config), where=f"{files.where} {manifest.config.digest}")
-    if len(config.diff_ids) != len(manifest.layers):
-        raise CorruptImageError(
-            f"has {len(manifest.layers)} layers, but its configuration lists {len(config.diff_ids)}",
-            where=name,
-        )
+    check_layer_count(manifest, config, where=name)
     return LayoutImage(name, f"{files.where}@{descriptor.digest}", config, manifest, files)
 
 

@@ -12,37 +12,24 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import CorruptImageError, ImageError, VerificationError
+from lifecycle.errors import VerificationError
 from lifecycle.files.atomic import write_atomic
+from lifecycle.images.assembly import blob_descriptor, layers_of, manifest_of, media_types
 from lifecycle.images.layout_files import INDEX, DirectoryFiles, blob_name
-from lifecycle.images.store import BlobSource, Image, NewImage, ReusedLayer
+from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
+from lifecycle.images.stored_image import layer_descriptor
 from lifecycle.oci.digest import DiffId, Digest, digest_of, verified
 from lifecycle.oci.gojson import Struct
-from lifecycle.oci.manifest import (
-    DOCKER_LAYER_GZIP,
-    DOCKER_MANIFEST,
-    OCI_CONFIG,
-    OCI_INDEX,
-    OCI_LAYER,
-    OCI_LAYER_GZIP,
-    OCI_LAYER_ZSTD,
-    OCI_MANIFEST,
-    REF_NAME,
-    Descriptor,
-    Manifest,
-)
+from lifecycle.oci.manifest import OCI_INDEX, REF_NAME, Descriptor, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from lifecycle.images.assembly import MediaTypes
     from lifecycle.layers.blob import LayerBlob
 
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
-
 _LAYOUT_VERSION = b'{\n    "imageLayoutVersion": "1.0.0"\n}'
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 def write_blobs(path: Path, image: NewImage, *, annotations: Mapping[str, str] | None = None) -> Manifest:
@@ -50,25 +37,17 @@ def write_blobs(path: Path, image: NewImage, *, annotations: Mapping[str, str] |
 
     Blobs of the base that the base itself lacks are left out.
     """
-    _check_diff_ids(image, path)
-    base = None if image.base is None else image.base.manifest
-    media_type = base.media_type or OCI_MANIFEST if base is not None else OCI_MANIFEST
-    docker = media_type == DOCKER_MANIFEST
-    layers: list[Descriptor] = []
-    if image.base is not None:
-        layers += [
-            _copy_layer(path, image.base, diff_id, docker=docker, sparse=True) for diff_id in image.base.config.diff_ids
-        ]
-    for layer in image.layers:
-        if isinstance(layer, ReusedLayer):
-            layers.append(_copy_layer(path, layer.image, layer.diff_id, docker=docker, sparse=False))
-        else:
-            layers.append(_add_layer(path, layer, docker=docker))
-    config = _add_document(path, image.config.dumps(), OCI_CONFIG if base is None else base.config.media_type)
-    manifest = Manifest(
-        media_type, config, tuple(layers), {**(base.annotations if base else {}), **(annotations or {})}
-    )
-    _add_document(path, manifest.dumps(), media_type)
+    types = media_types(image)
+    layers = [
+        _copy_layer(path, layer, types, sparse=layer.image is image.base)
+        if isinstance(layer, ReusedLayer)
+        else _add_layer(path, layer, types)
+        for layer in layers_of(image, where=path)
+    ]
+    config = image.config.dumps()
+    manifest = manifest_of(image, config, layers, annotations=annotations)
+    for document in (config, manifest.dumps()):
+        write_atomic(path / blob_name(digest_of(document)), document)
     return manifest
 
 
@@ -85,26 +64,19 @@ def manifest_descriptor(manifest: Manifest, *, ref_name: str) -> Descriptor:
     return Descriptor(manifest.media_type, len(data), digest_of(data), annotations={REF_NAME: ref_name})
 
 
-def _check_diff_ids(image: NewImage, path: Path) -> None:
-    base = image.base.config.diff_ids if image.base is not None else ()
-    if image.config.diff_ids != (*base, *(layer.diff_id for layer in image.layers)):
-        raise ImageError("has a configuration that does not list its layers", where=path)
-
-
-def _copy_layer(path: Path, image: Image, diff_id: DiffId, *, docker: bool, sparse: bool) -> Descriptor:
+def _copy_layer(path: Path, layer: ReusedLayer, types: MediaTypes, *, sparse: bool) -> Descriptor:
     """Take over a layer as it is stored, or uncompressed from an image that has no stored form."""
-    if diff_id not in image.config.diff_ids:
-        raise CorruptImageError(f"has no layer {diff_id}", where=image.name)
+    image = layer.image
+    descriptor = layer_descriptor(image, layer.diff_id)
     if not isinstance(image, BlobSource):
-        return _add_uncompressed(path, diff_id, image.layer(diff_id), docker=docker)
-    descriptor = image.manifest.layers[image.config.diff_ids.index(diff_id)]
+        return _add_uncompressed(path, layer.diff_id, image.layer(layer.diff_id), types)
     if not _holds(path, descriptor) and not (sparse and not image.has_blob(descriptor)):
         write_atomic(path / blob_name(descriptor.digest), image.blob(descriptor))
     return descriptor
 
 
-def _add_layer(path: Path, blob: LayerBlob, *, docker: bool) -> Descriptor:
-    descriptor = Descriptor(_layer_type(blob.path, docker=docker), blob.size, Digest(blob.digest))
+def _add_layer(path: Path, blob: LayerBlob, types: MediaTypes) -> Descriptor:
+    descriptor = blob_descriptor(blob, types)
     if not _holds(path, descriptor):
         target = path / blob_name(descriptor.digest)
         if not _link(blob.path, target):
@@ -113,7 +85,7 @@ def _add_layer(path: Path, blob: LayerBlob, *, docker: bool) -> Descriptor:
     return descriptor
 
 
-def _add_uncompressed(path: Path, diff_id: DiffId, tar: Iterator[bytes], *, docker: bool) -> Descriptor:
+def _add_uncompressed(path: Path, diff_id: DiffId, tar: Iterator[bytes], types: MediaTypes) -> Descriptor:
     size = 0
 
     def counted() -> Iterator[bytes]:
@@ -123,23 +95,7 @@ def _add_uncompressed(path: Path, diff_id: DiffId, tar: Iterator[bytes], *, dock
             yield chunk
 
     write_atomic(path / blob_name(Digest(diff_id)), counted())
-    return Descriptor(DOCKER_LAYER if docker else OCI_LAYER, size, Digest(diff_id))
-
-
-def _add_document(path: Path, data: bytes, media_type: str) -> Descriptor:
-    descriptor = Descriptor(media_type, len(data), digest_of(data))
-    write_atomic(path / blob_name(descriptor.digest), data)
-    return descriptor
-
-
-def _layer_type(blob: Path, *, docker: bool) -> str:
-    with blob.open("rb") as file:
-        start = file.read(len(_ZSTD))
-    if start == _ZSTD:
-        return OCI_LAYER_ZSTD
-    if start.startswith(_GZIP):
-        return DOCKER_LAYER_GZIP if docker else OCI_LAYER_GZIP
-    return DOCKER_LAYER if docker else OCI_LAYER
+    return Descriptor(types.tar, size, Digest(diff_id))
 
 
 def _holds(path: Path, descriptor: Descriptor) -> bool:
