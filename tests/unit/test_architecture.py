@@ -50,7 +50,7 @@ INPUT_AND_OUTPUT = {
 DOORS = {
     "toml": {"files/toml_encoder.py"},
     "typer": {"cli/commands.py"},
-    "subprocess": {"executables/process.py", "launcher/build.py"},
+    "subprocess": {"executables/process.py", "images/registry/credential_helper.py", "launcher/build.py"},
     "pathspec": {"files/app_source.py"},
     "hatchling": {"launcher/hatch_build.py"},
 }

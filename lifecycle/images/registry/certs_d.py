@@ -1,0 +1,62 @@
+"""Certificates of one host, in the directories ``certs.d/<host[:port]>`` that docker and podman read.
+
+Sources: docker docs "Verify repository client with certificates"; containers/image docs ``containers-certs.d.5``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import InvalidFileError
+from lifecycle.oci.reference import DEFAULT_REGISTRY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SYSTEM_DIRS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
+_HUB_NAMES = ("docker.io", "registry-1.docker.io", DEFAULT_REGISTRY)
+
+
+@dataclass(frozen=True, slots=True)
+class HostCertificates:
+    """CAs to trust for a host besides the others, and the certificate and key to show to it."""
+
+    ca_files: tuple[Path, ...] = ()
+    client_cert: tuple[Path, Path] | None = None
+
+
+def certs_dirs(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return where the directories of hosts are, the user's first."""
+    home = environment.get("HOME")
+    config = environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
+    return ((Path(config, "containers", "certs.d"),) if config else ()) + SYSTEM_DIRS
+
+
+def host_certificates(registry: str, dirs: tuple[Path, ...]) -> HostCertificates:
+    """Return what the first directory for ``registry`` holds: ``*.crt``, and ``*.cert`` with ``*.key``.
+
+    Raises ``InvalidFileError`` if it can't be read, or a certificate lacks its key.
+    """
+    names = _HUB_NAMES if registry == DEFAULT_REGISTRY else (registry,)
+    for directory in (parent / name for parent in dirs for name in names):
+        try:
+            files = sorted(directory.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise InvalidFileError(
+                f"can't be read: {error.strerror}", where=directory, remedy="let this user read it"
+            ) from error
+        pairs = [(path, path.with_suffix(".key")) for path in files if path.suffix == ".cert"]
+        for certificate, key in pairs:
+            if key not in files:
+                raise InvalidFileError(
+                    "has no key beside it", where=certificate, remedy=f"add {key.name}, or call a CA *.crt"
+                )
+        return HostCertificates(
+            ca_files=tuple(path for path in files if path.suffix == ".crt"),
+            client_cert=pairs[0] if pairs else None,
+        )
+    return HostCertificates()
