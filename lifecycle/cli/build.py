@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,14 @@ from lifecycle.cli.local_images import LocalImages, destination
 from lifecycle.cli.phase_names import Phase
 from lifecycle.cli.settings import Settings, resolve
 from lifecycle.cli.workspace import Workspace, app_key, cache_dir, discard, new_workspace, remember, state_dir
-from lifecycle.errors import InvalidFileError, InvalidInputError, LifecycleError
+from lifecycle.errors import (
+    BuildpackDetectError,
+    GenerateError,
+    InvalidFileError,
+    InvalidInputError,
+    LifecycleError,
+    NoGroupDetectedError,
+)
 from lifecycle.executables import namespace
 from lifecycle.executables.process import run_process
 from lifecycle.files.app_source import copy_app
@@ -27,11 +34,14 @@ from lifecycle.launcher import launcher_path
 from lifecycle.model.api import LATEST_PLATFORM_API
 from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor
 from lifecycle.oci.reference import parse_tag
+from lifecycle.phases.restore_run_image import identify_run_image
+from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from lifecycle.cli.build_log import BuildLog
+    from lifecycle.model.analyzed import Analyzed
 
 LAYERS = PurePosixPath("/layers")
 WORKSPACE = PurePosixPath("/workspace")
@@ -46,6 +56,7 @@ class BuildRequest:
     tags: tuple[str, ...]
     buildpacks: tuple[Path, ...] = ()
     buildpacks_dir: Path | None = None
+    extensions_dir: Path | None = None
     order: Path | None = None
     run_image: str = "scratch"
     output: Path | None = None
@@ -79,7 +90,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         _fill_tree(tree, request, project, app)
         _write_platform_env(workspace, request, project)
         mounts = _enter(workspace, log)
-        settings = _settings(request, workspace, cache.absolute(), environment, mounted=bool(mounts))
+        settings = _settings(request, workspace, cache.absolute(), environment, mounts)
         _run(settings, images, environment, log, mounted=bool(mounts))
         app_facts = {"mounts": mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
         remember(workspace, state, app_facts)
@@ -112,6 +123,8 @@ def _project(request: BuildRequest) -> ProjectBuildpacks:
 def _fill_tree(tree: BuildpackTree, request: BuildRequest, project: ProjectBuildpacks, app: Path) -> None:
     if request.buildpacks_dir is not None:
         tree.add_all(request.buildpacks_dir)
+    if request.extensions_dir is not None:
+        tree.add_extensions(request.extensions_dir)
     project_dir = app if request.descriptor is None else request.descriptor.resolve().parent
     write_order(
         tree,
@@ -153,16 +166,20 @@ def _enter(workspace: Workspace, log: BuildLog) -> dict[str, str]:
 
 
 def _settings(
-    request: BuildRequest, workspace: Workspace, cache: Path, environment: Mapping[str, str], *, mounted: bool
+    request: BuildRequest,
+    workspace: Workspace,
+    cache: Path,
+    environment: Mapping[str, str],
+    mounts: Mapping[str, str],
 ) -> Settings:
-    cnb = Path("/cnb") if mounted and not (Path("/cnb") / "lifecycle").exists() else workspace.cnb
-    if not (cnb / "order.toml").exists():
-        cnb = workspace.cnb
+    mounted = bool(mounts)
+    cnb = Path("/cnb") if "/cnb" in mounts else workspace.cnb
     values = {
         "app": str(WORKSPACE) if mounted else str(workspace.app),
         "layers": str(LAYERS) if mounted else str(workspace.layers),
         "platform": "/platform" if mounted else str(workspace.platform),
         "buildpacks": str(cnb / "buildpacks"),
+        "extensions": str(cnb / "extensions"),
         "order": str(cnb / "order.toml"),
         "cache-dir": str(cache),
         "run-image": request.run_image,
@@ -192,15 +209,9 @@ def _run(
         previous = analyzed.image.reference if analyzed.image else ""
         log.note(f"previous image {previous}" if previous else "no previous image, every layer will be new")
         log.heading("Detecting")
-        found = steps.detect(
-            settings,
-            analyzed,
-            environment=environment,
-            run=run_process,
-            output=log.output,
-            allow_extensions=_no_extensions,
-        )
+        found = _detect(settings, analyzed, environment, log)
         log.group(found.group)
+        images, found = _follow_extensions(settings, analyzed, found, images, log)
         log.heading("Restoring")
         log.restored(steps.restore(settings, found.analyzed, found.group, cache=cache, paths=paths))
         log.heading("Building")
@@ -226,10 +237,54 @@ def _run(
     log.result(exported.written, verdicts=exported.verdicts)
 
 
-def _no_extensions() -> None:
-    raise InvalidInputError(
-        "the order has image extensions, which this version can't apply", remedy="build without [[order-extensions]]"
-    )
+def _detect(
+    settings: Settings, analyzed: Analyzed, environment: Mapping[str, str], log: BuildLog
+) -> steps.DetectedGroup:
+    try:
+        return steps.detect(
+            settings,
+            analyzed,
+            environment=environment,
+            run=run_process,
+            output=log.output,
+            allow_extensions=lambda: None,
+        )
+    except NoGroupPassedError as error:
+        log.attempts(error.attempts)
+        raise NoGroupDetectedError(
+            "no group of buildpacks fits this app",
+            remedy="check that APP is the directory of the app's source, or name a buildpack for it with --buildpack",
+        ) from error
+    except GroupErroredError as error:
+        log.attempts(error.attempts)
+        raise BuildpackDetectError(
+            "no group of buildpacks passed detection, and one at least failed with an error",
+            remedy="--verbose shows what its bin/detect printed",
+        ) from error
+
+
+def _follow_extensions(
+    settings: Settings, analyzed: Analyzed, found: steps.DetectedGroup, images: LocalImages, log: BuildLog
+) -> tuple[LocalImages, steps.DetectedGroup]:
+    """Return the images and the analysis with the run image that extensions chose.
+
+    Raises ``GenerateError`` when a Dockerfile would have to be applied: a build on the host has no build image, and
+    the run image is a file.
+    """
+    for dockerfile in found.dockerfiles:
+        if dockerfile.applies:
+            raise GenerateError(
+                f"extension {dockerfile.extension_id} wrote a {dockerfile.kind.file_name} with instructions, "
+                f"and applying them needs the extender",
+                remedy="build with an order without this extension, or in a platform that runs the extender",
+            )
+    before, after = analyzed.run_image, found.analyzed.run_image
+    if after is None or before is None or after.reference == before.reference:
+        return images, found
+    log.note(f"extensions switched the run image to {after.reference}")
+    images = images.with_run_image(after.reference)
+    identified = identify_run_image(found.analyzed, api=settings.api, run=steps.read_run(settings), images=images)
+    return images, replace(found, analyzed=identified)
 
 
 def _warn_of_paths(settings: Settings, log: BuildLog) -> None:

@@ -15,18 +15,25 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.rules.detection import ERROR, Verdict
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lifecycle.errors import LifecycleError
     from lifecycle.files.modules import Buildpack
     from lifecycle.images.store import WrittenImage
     from lifecycle.model.group import Group
     from lifecycle.phases.restore import RestoredLayers
+    from lifecycle.rules.detection import Account, Attempt
     from lifecycle.rules.export_plan import LayerVerdict
 
 _ANSI: Final = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _VERBS: Final = {"add": "added", "reuse": "reused", "refuse": "refused"}
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND: Final = 1000
+_FOR_PLATFORMS: Final = ("Did not find SBOM", "new runtime base image")
+"""Beginnings of warnings about files that a platform provides and ``lifecycle build`` has not."""
 
 
 class Style(Enum):
@@ -48,22 +55,45 @@ def size_text(size: int) -> str:
     raise AssertionError
 
 
+def _fate(account: Account) -> tuple[str, str]:
+    """Return what became of a member of a group, in a word, and why."""
+    said = account.error or account.last_line
+    match account.verdict:
+        case Verdict.ERROR:
+            status = "" if account.code == ERROR else f"bin/detect exited with status {account.code}"
+            return "error", ": ".join(filter(None, (status, said)))
+        case Verdict.FAIL:
+            return "failed", said
+        case Verdict.SKIP:
+            return "skipped", said or "optional"
+        case Verdict.PASS:
+            problems = [f"requires {name}, which none provides" for name in account.unmet]
+            problems += [f"provides {name}, which none requires" for name in account.unused]
+            return ("missing" if problems else "passed"), "; ".join(problems)
+
+
 def _wants_color() -> bool:
     return sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
 
 class _Handler(logging.Handler):
-    """Shows what the phases log: warnings always, the rest with ``--verbose``."""
+    """Shows what the phases log: warnings always, the rest with ``--verbose``.
+
+    Errors are left out: the exception that goes with each tells a person more.
+    """
 
     def __init__(self, log: BuildLog) -> None:
         super().__init__()
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING and not record.getMessage().startswith("Did not find SBOM"):
-            self._log.warning(record.getMessage())
-        elif record.levelno < logging.WARNING:
-            self._log.detail(record.getMessage())
+        text = record.getMessage()
+        if record.levelno >= logging.ERROR or text.startswith(_FOR_PLATFORMS):
+            return
+        if record.levelno >= logging.WARNING:
+            self._log.warning(text)
+        else:
+            self._log.detail(text)
 
 
 @dataclass(slots=True)
@@ -96,7 +126,8 @@ class BuildLog:
     def detail(self, text: str) -> None:
         """Say something for ``--verbose``."""
         if self.style is Style.VERBOSE:
-            self._line(self._paint("2", f"    {text}"))
+            for line in text.rstrip().splitlines():
+                self._line(self._paint("2", f"    {line}"))
 
     def warning(self, text: str) -> None:
         """Say what may surprise; shown even when quiet."""
@@ -109,6 +140,22 @@ class BuildLog:
         for element in group.group:
             self._event("buildpack", id=element.id, version=element.version)
             self._line(f"    {element.id} {element.version}")
+        for element in group.group_extensions:
+            self._event("extension", id=element.id, version=element.version)
+            self._line(f"    {element.id} {element.version} (image extension)")
+
+    def attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Say of each group that was tried what became of its members, and why; shown even when quiet."""
+        rows = [[(*_fate(account), account) for account in attempt.elements] for attempt in attempts]
+        width = max((len(f"{account.id} {account.version}") for row in rows for *_, account in row), default=0)
+        for number, row in enumerate(rows, start=1):
+            several = len(rows) > 1
+            if several:
+                self._say(f"    group {number} of {len(rows)}")
+            for fate, why, account in row:
+                self._event("attempt", group=number, id=account.id, version=account.version, fate=fate, reason=why)
+                name = f"{account.id} {account.version}"
+                self._say(f"    {'  ' * several}{fate:<7}  {name:<{width}}  {why}".rstrip())
 
     def buildpack(self, buildpack: Buildpack) -> None:
         """Begin a buildpack's turn."""
@@ -189,7 +236,11 @@ class BuildLog:
             sys.stdout.flush()
 
     def _line(self, text: str) -> None:
-        if self.style in {Style.NORMAL, Style.VERBOSE}:
+        if self.style is not Style.QUIET:
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        if self.style is not Style.JSON:
             sys.stderr.write(text + "\n")
 
     def _paint(self, code: str, text: str) -> str:

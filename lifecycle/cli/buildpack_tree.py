@@ -1,4 +1,4 @@
-"""The buildpacks of ``lifecycle build``: from directories that people name to the tree and order of a builder."""
+"""The modules of ``lifecycle build``: from directories that people name to the trees and order of a builder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import InvalidFileError, InvalidInputError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import dumps, load, save
-from lifecycle.files.modules import Buildpack, read_buildpack
+from lifecycle.files.modules import Buildpack, read_buildpack, read_extension
 from lifecycle.model.descriptor import Order, OrderElement, OrderGroup
 from lifecycle.model.ids import directory_name
 from lifecycle.oci.gojson import Struct
@@ -40,6 +40,15 @@ class BuildpackTree:
         """Add every buildpack of a builder's directory."""
         for descriptor in sorted(buildpacks_dir.glob("*/*/buildpack.toml")):
             self._link(descriptor.parent)
+
+    def add_extensions(self, extensions_dir: Path) -> None:
+        """Add every image extension of a builder's directory, in a tree beside that of the buildpacks."""
+        for descriptor in sorted(extensions_dir.glob("*/*/extension.toml")):
+            extension = read_extension(Path(os.path.abspath(descriptor.parent)))  # noqa: PTH100  # as in _link
+            info = extension.descriptor.extension
+            link = self.path.parent / "extensions" / directory_name(info.id) / info.version
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(extension.root)
 
     def add_script(
         self, wanted: ProjectBuildpack, shell_api: tuple[str, str], script: str, number: int
@@ -119,12 +128,6 @@ def write_order(
         found = Order(order=(OrderGroup(group=tuple(chosen)),))
     elif order is not None:
         found = load(Order, order)
-        if found.order_extensions:
-            raise InvalidInputError(
-                "has image extensions, which this version can't apply",
-                where=order,
-                remedy="build without [[order-extensions]]",
-            )
     else:
         raise InvalidInputError(
             "there is no buildpack to build with", remedy="name one with --buildpack DIR, or a builder's --order FILE"
@@ -132,7 +135,8 @@ def write_order(
     pre = _of_project(tree, project.pre.group, project_dir, 100)
     post = _of_project(tree, project.post.group, project_dir, 200)
     groups = [Struct(group=[_row(each) for each in (*pre, *group.group, *post)]) for group in found.order]
-    write_atomic(path, dumps(Struct(order=groups)).encode())
+    extensions = [Struct(group=[_row(each) for each in group.group]) for group in found.order_extensions]
+    write_atomic(path, dumps(Struct({"order": groups, "order-extensions": extensions or None})).encode())
 
 
 def _of_project(

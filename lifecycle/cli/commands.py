@@ -14,6 +14,7 @@ from lifecycle.cli.exit_codes import exit_code
 from lifecycle.errors import InvalidInputError, LifecycleError
 
 _BUILDERS_DIR = Path("/cnb/buildpacks")
+_BUILDERS_EXTENSIONS = Path("/cnb/extensions")
 _BUILDERS_ORDER = Path("/cnb/order.toml")
 
 app = typer.Typer(
@@ -59,6 +60,9 @@ def build(  # noqa: PLR0917  # one parameter for each option
     buildpacks: Annotated[
         Path | None, typer.Option(help="A builder's buildpacks, <id>/<version> each.  [/cnb/buildpacks if there]")
     ] = None,
+    extensions: Annotated[
+        Path | None, typer.Option(help="A builder's image extensions, likewise.  [/cnb/extensions if there]")
+    ] = None,
     order: Annotated[Path | None, typer.Option(help="A builder's order.toml.  [/cnb/order.toml if there]")] = None,
     run_image: Annotated[str, typer.Option(help="OCI layout or archive below the app, or 'scratch'.")] = "scratch",
     tag: Annotated[
@@ -93,6 +97,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
             tags=tuple(tag or [_default_tag(source)]),
             buildpacks=tuple(buildpack or ()),
             buildpacks_dir=buildpacks or (_BUILDERS_DIR if _BUILDERS_DIR.is_dir() else None),
+            extensions_dir=extensions or (_BUILDERS_EXTENSIONS if _BUILDERS_EXTENSIONS.is_dir() else None),
             order=order or (_BUILDERS_ORDER if _BUILDERS_ORDER.is_file() else None),
             run_image=run_image,
             output=output,

@@ -37,6 +37,10 @@ class LocalImages:
         self._run_image = run_image
         self._base = _open_run_image(run_image)
 
+    def with_run_image(self, name: str) -> LocalImages:
+        """Return the store of the same build on another run image."""
+        return LocalImages(self._result, run_image=name)
+
     def find(self, name: str) -> Image | None:
         """Return the run image by its name or reference, anything else from the destination."""
         if name in {self._run_image, self._base.reference}:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lifecycle.model.plan import Plan
     from lifecycle.phases.export import Exported
     from lifecycle.phases.export_inputs import ExportInputs
+    from lifecycle.phases.generate import GeneratedDockerfile
     from lifecycle.phases.restore import RestoredLayers
     from lifecycle.rules.export_plan import LayerVerdict
 
@@ -134,11 +135,12 @@ def analyze(settings: Settings, *, images: ImageStore, paths: ImagePaths = IN_PL
 
 @dataclass(frozen=True, slots=True)
 class DetectedGroup:
-    """What detection leaves: group, plan, and the analysis as extensions changed it."""
+    """What detection leaves: group, plan, the analysis as extensions changed it, and their Dockerfiles."""
 
     group: Group
     plan: Plan
     analyzed: Analyzed
+    dockerfiles: tuple[GeneratedDockerfile, ...] = ()
 
 
 def detect(
@@ -198,7 +200,7 @@ def detect(
         run=run,
         output=output,
     )
-    return DetectedGroup(detected.group, generated.plan, generated.analyzed)
+    return DetectedGroup(detected.group, generated.plan, generated.analyzed, generated.dockerfiles)
 
 
 def restore(

@@ -9,7 +9,7 @@ import logging
 import shutil
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,11 +70,15 @@ class GenerateInputs:
 
 @dataclass(frozen=True, slots=True)
 class GeneratedDockerfile:
-    """A Dockerfile where the extender looks for it; one that is void has the suffix ``.ignore``."""
+    """A Dockerfile where the extender looks for it; one that is void has the suffix ``.ignore``.
+
+    ``applies`` says whether it has instructions for the extender, so that it does more than choose an image.
+    """
 
     extension_id: str
     kind: Kind
     path: Path
+    applies: bool
     ignored: bool = False
 
 
@@ -243,7 +247,7 @@ def _collect(
             _log.warning("%s", warning)
         if not by_id:
             path = _copy_by_kind(inputs, extension_id, kind, output_dir)
-        found.append((GeneratedDockerfile(extension_id, kind, path), checked))
+        found.append((GeneratedDockerfile(extension_id, kind, path, checked.instructions), checked))
     return found
 
 
@@ -272,7 +276,7 @@ def _with_void_ones(dockerfiles: list[GeneratedDockerfile], ignored: int) -> tup
             void = dockerfile.path.with_name(f"{dockerfile.path.name}.ignore")
             with _translated(dockerfile.extension_id):
                 dockerfile.path.replace(void)
-            result.append(GeneratedDockerfile(dockerfile.extension_id, dockerfile.kind, void, ignored=True))
+            result.append(replace(dockerfile, path=void, applies=False, ignored=True))
         else:
             result.append(dockerfile)
     return tuple(result)

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,19 +10,6 @@ import pytest
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 APP = FIXTURES / "apps" / "plain"
 BUILDPACKS = FIXTURES / "buildpacks"
-
-
-@pytest.fixture
-def lifecycle(tmp_path):
-    def run(*arguments, check=True, home="home", **variables):
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / home), **variables}
-        (tmp_path / home).mkdir(exist_ok=True)
-        return subprocess.run(
-            [sys.executable, "-m", "lifecycle", *map(str, arguments)],
-            env=environment, cwd=tmp_path, capture_output=True, text=True, check=check, timeout=60,
-        )  # fmt: skip
-
-    return run
 
 
 def build(lifecycle, *arguments, app=APP, buildpack="hello-processes", **keywords):

@@ -13,6 +13,8 @@ from lifecycle.images.store import WrittenImage
 from lifecycle.model.descriptor import BuildpackDescriptor
 from lifecycle.model.group import Group, GroupElement
 from lifecycle.phases.restore import RestoredLayer, RestoredLayers
+from lifecycle.rules.detection import ERROR as DETECT_ERROR
+from lifecycle.rules.detection import Account, Attempt, Verdict
 from lifecycle.rules.export_plan import Action, LayerKind, LayerVerdict
 from lifecycle.rules.restoration import Restored
 
@@ -154,3 +156,31 @@ def test_sizes_are_written_for_people(size, text):
 def test_output_that_is_no_utf_8_becomes_an_event_all_the_same(capsys):
     BuildLog(Style.JSON).output(b"a\xff\n")
     assert json.loads(capsys.readouterr().out) == {"event": "output", "text": "a\ufffd\n"}
+
+
+def _attempt(*accounts):
+    given = {
+        "id": "a/b",
+        "version": "1",
+        "extension": False,
+        "optional": False,
+        "code": 0,
+        "last_line": "",
+        "error": "",
+    }
+    return Attempt(tuple(Account(**{**given, **each}) for each in accounts), trials=1, passed=False)
+
+
+def test_each_member_of_each_group_has_its_event_with_its_fate(capsys):
+    BuildLog(Style.JSON).attempts(
+        (
+            _attempt({"verdict": Verdict.PASS, "unused": ("x", "y")}),
+            _attempt({"verdict": Verdict.SKIP}, {"verdict": Verdict.ERROR, "code": DETECT_ERROR, "error": "killed"}),
+        )
+    )
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(event["group"], event["fate"], event["reason"]) for event in events] == [
+        (1, "missing", "provides x, which none requires; provides y, which none requires"),
+        (2, "skipped", "optional"),
+        (2, "error", "killed"),
+    ]

@@ -169,3 +169,19 @@ def test_a_known_buildpack_is_found_by_id_and_the_newest_is_chosen(tree, tmp_pat
 def test_a_buildpack_that_is_not_at_hand_is_an_error(tree, tmp_path, wanted, problem):
     with pytest.raises(InvalidInputError, match=problem):
         _order(tree, tmp_path, group=[wanted])
+
+
+def test_extensions_of_a_builder_are_linked_and_stay_in_its_order(tree, tmp_path):
+    root = tmp_path / "extensions" / "my_ext" / "1"
+    root.mkdir(parents=True)
+    (root / "extension.toml").write_text('api = "0.10"\n[extension]\nid = "my/ext"\nversion = "1"\n')
+    builder = tmp_path / "builder.toml"
+    builder.write_text(
+        '[[order]]\n[[order.group]]\nid="a"\nversion="1"\n'
+        '[[order-extensions]]\n[[order-extensions.group]]\nid="my/ext"\nversion="1"\noptional=true\n'
+    )
+    tree.add_extensions(tmp_path / "extensions")
+    _order(tree, tmp_path, order=builder)
+    assert (tree.path.parent / "extensions/my_ext/1").readlink() == root
+    written = tomllib.loads((tmp_path / "order.toml").read_text())
+    assert written["order-extensions"] == [{"group": [{"id": "my/ext", "version": "1", "optional": True}]}]
