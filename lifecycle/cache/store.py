@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lifecycle.layers.blob import LayerBlob
     from lifecycle.layers.source import LayerSource
     from lifecycle.model.lifecycle_metadata import CacheMetadata
     from lifecycle.oci.digest import DiffId
@@ -17,6 +18,10 @@ class CacheTransaction(Protocol):
 
     def add(self, source: LayerSource, diff_id: DiffId) -> None:
         """Add a layer; adding it twice is adding it once."""
+        ...
+
+    def add_blob(self, blob: LayerBlob) -> None:
+        """Add a layer that is stored already, in a file that stays until the commit."""
         ...
 
     def reuse(self, diff_id: DiffId) -> None:

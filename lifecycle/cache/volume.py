@@ -33,27 +33,32 @@ from lifecycle.model.label_text import read_cache_metadata
 from lifecycle.model.lifecycle_metadata import CacheMetadata
 from lifecycle.oci.digest import is_digest
 from lifecycle.oci.gojson import dumps
+from lifecycle.progress import NO_PROGRESS, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from lifecycle.layers.blob import LayerBlob
     from lifecycle.layers.source import LayerSource
     from lifecycle.oci.digest import DiffId
+    from lifecycle.progress import Progress
 
 METADATA_NAME = "io.buildpacks.lifecycle.cache.metadata"
 
 _LOG = logging.getLogger(__name__)
 _CHUNK = 1024 * 1024
+_SHOWN = len("sha256:") + 12
 
 
 class VolumeCache:
-    """A cache of layers in the directory ``path``, which has to exist."""
+    """A cache of layers in the directory ``path``, which has to exist; ``progress`` hears of their bytes."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, progress: Progress = NO_PROGRESS) -> None:
         if not path.is_dir():
             raise CacheError("is not a directory", where=path, remedy="create the cache directory")
         self._path = path
+        self._progress = progress
         self._committed = path / "committed"
         # A cache that may only be read is used as it is.
         with contextlib.suppress(OSError), locked(path):
@@ -86,14 +91,15 @@ class VolumeCache:
         except OSError as error:
             raise CacheError(f"failed to get cache layer with SHA '{diff_id}': {error.strerror}") from error
         with file:
-            yield from _verified(file, diff_id)
+            chunks = _watched(_chunks(file), "restoring", diff_id, _size(file), self._progress)
+            yield from _hashed(chunks, diff_id)
 
     def begin(self) -> VolumeTransaction:
         """Start to replace the content."""
         try:
             with locked(self._path):
                 remove_abandoned(self._path)
-                return VolumeTransaction(self._committed, Staging(self._path))
+                return VolumeTransaction(self._committed, Staging(self._path), self._progress)
         except OSError as error:
             raise CacheError(f"can't be written: {error.strerror}", where=self._path) from error
 
@@ -101,16 +107,25 @@ class VolumeCache:
 class VolumeTransaction:
     """The next content of a ``VolumeCache``, whose directory ``committed`` it will replace."""
 
-    def __init__(self, committed: Path, staging: Staging) -> None:
+    def __init__(self, committed: Path, staging: Staging, progress: Progress) -> None:
         self._committed = committed
         self._staging = staging
+        self._progress = progress
         self._open = True
 
     def add(self, source: LayerSource, diff_id: DiffId) -> None:
         """Add a layer, whose bytes have to be those of ``diff_id``."""
         with self._staged(diff_id) as part:
             if part is not None:
-                _write(part, _hashed(source.chunks(), diff_id))
+                chunks = _watched(source.chunks(), "caching", diff_id, None, self._progress)
+                _write(part, _hashed(chunks, diff_id))
+
+    def add_blob(self, blob: LayerBlob) -> None:
+        """Add a layer that is stored already, unpacked."""
+        with self._staged(blob.diff_id) as part:
+            if part is not None:
+                size = blob.uncompressed_size
+                _write(part, _watched(blob.uncompressed(), "caching", blob.diff_id, size, self._progress))
 
     def reuse(self, diff_id: DiffId) -> None:
         """Keep a layer of the current content, once its bytes have proved right."""
@@ -120,7 +135,8 @@ class VolumeTransaction:
             # Linked first, verified after: what another build's commit removes meanwhile stays readable here.
             _link_or_copy(self._committed / part.with_suffix(".tar").name, part, diff_id)
             with part.open("rb") as file:
-                for _ in _verified(file, diff_id):
+                chunks = _watched(_chunks(file), "checking", diff_id, _size(file), self._progress)
+                for _ in _hashed(chunks, diff_id):
                     pass
                 os.fsync(file.fileno())
 
@@ -197,12 +213,19 @@ def _link_or_copy(source: Path, target: Path, diff_id: DiffId) -> None:
         raise _not_found(diff_id) from error
 
 
-def _verified(file: IO[bytes], diff_id: DiffId) -> Iterator[bytes]:
-    def chunks() -> Iterator[bytes]:
-        while chunk := file.read(_CHUNK):
-            yield chunk
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
 
-    yield from _hashed(chunks(), diff_id)
+
+def _size(file: IO[bytes]) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+def _watched(
+    chunks: Iterable[bytes], doing: str, diff_id: DiffId, size: int | None, progress: Progress
+) -> Iterator[bytes]:
+    return watched(chunks, progress, task=f"{doing} {diff_id[:_SHOWN]}", total=size)
 
 
 def _hashed(chunks: Iterable[bytes], diff_id: DiffId) -> Iterator[bytes]:

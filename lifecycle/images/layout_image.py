@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import CorruptImageError, VerificationError
 from lifecycle.images.layout_files import INDEX, LayoutFiles, blob_name
-from lifecycle.images.stored_image import MAX_DOCUMENT, check_layer_count, layer_tar
+from lifecycle.images.stored_image import MAX_DOCUMENT, MAX_NESTING, check_layer_count, layer_tar
 from lifecycle.oci.config import ImageConfig, read_config
 from lifecycle.oci.digest import Digest, verified
 from lifecycle.oci.manifest import (
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from lifecycle.images.image_platform import ImagePlatform
     from lifecycle.oci.digest import DiffId
-
-_MAX_NESTING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ def with_digest(
     for descriptor in descriptors:
         if descriptor.digest == digest:
             return descriptor
-        if descriptor.media_type in INDEX_TYPES and depth < _MAX_NESTING:
+        if descriptor.media_type in INDEX_TYPES and depth < MAX_NESTING:
             found = with_digest(files, nested(files, descriptor), digest, depth=depth + 1)
             if found is not None:
                 return found
@@ -111,7 +109,7 @@ def for_platform(
         chosen = unmarked[0]
     if chosen.media_type not in INDEX_TYPES:
         return chosen
-    if depth == _MAX_NESTING:
+    if depth == MAX_NESTING:
         raise CorruptImageError("nests indexes too deep", where=files.where)
     return for_platform(files, nested(files, chosen), platform, depth=depth + 1)
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_DOCUMENT = 16 * 1024 * 1024
 """How large an index, a manifest or a configuration may be, in bytes."""
 
+MAX_NESTING = 4
+"""How deep an index may lie in others."""
+
 
 class StoredImage(Image, BlobSource, Protocol):
     """An image whose blobs can be had as they are stored."""

@@ -72,6 +72,7 @@ class PlatformFeature(Enum):
     CACHE_ONLY_METADATA = _from("0.14", "metadata of a launch layer that only the cache has is restored")
     RESTORER_READS_RUN_TOML = _from("0.14", "restorer checks access to the run image")
     EXEC_ENV = _from("0.15", "CNB_EXEC_ENV selects buildpacks and processes")
+    OLD_CACHE_IMAGE_DELETED = _from("0.7", "the manifest of the cache image that was replaced is deleted", until="0.12")
     SYSTEM_BUILDPACKS = _from("0.15", "system.toml adds buildpacks around each group")
 
 

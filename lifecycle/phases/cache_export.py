@@ -21,10 +21,11 @@ from lifecycle.rules import cache_plan
 from lifecycle.rules.export_plan import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.cache.store import Cache, CacheTransaction
+    from lifecycle.layers.blob import LayerBlob
     from lifecycle.layers.source import LayerSource
     from lifecycle.model.group import GroupElement
     from lifecycle.oci.digest import DiffId
@@ -47,17 +48,20 @@ def export_cache(
     *,
     cache: Cache,
     exported: Sequence[LayerVerdict] = (),
+    blobs: Iterable[LayerBlob] = (),
     observe: Callable[[LayerVerdict], None] = lambda _: None,
 ) -> CacheExported | None:
     """Replace the content of ``cache``; return ``None``, after a warning, where that fails.
 
-    ``exported`` is what the export of the same layers found: those need not be hashed again.
+    ``exported`` is what the export of the same layers found: those need not be hashed again.  ``blobs`` are the
+    layers that it stored in files, which need not be compressed again as long as those files are there.
     """
     transaction = None
     try:
         transaction = cache.begin()
         known = {verdict.id: verdict for verdict in exported}
-        work = _CacheExport(inputs, cache.metadata(), transaction, observe, known, [])
+        stored = {blob.diff_id: blob for blob in blobs}
+        work = _CacheExport(inputs, cache.metadata(), transaction, observe, known, stored, [])
         buildpacks = tuple(work.add_buildpack(buildpack) for buildpack in inputs.group.group)
         metadata = CacheMetadata(sbom=work.add_sbom(), buildpacks=buildpacks or None)
         transaction.commit(metadata)
@@ -77,6 +81,7 @@ class _CacheExport:
     transaction: CacheTransaction
     observe: Callable[[LayerVerdict], None]
     exported: Mapping[str, LayerVerdict]
+    stored: Mapping[DiffId, LayerBlob]
     verdicts: list[LayerVerdict]
 
     def add_buildpack(self, buildpack: GroupElement) -> BuildpackLayers:
@@ -120,7 +125,10 @@ class _CacheExport:
         if verdict.action is Action.ADD:
             _LOG.info("Adding cache layer '%s'", candidate.id)
             _LOG.debug("Layer '%s' SHA: %s", candidate.id, found)
-            self.transaction.add(source, found)
+            if found in self.stored:
+                self.transaction.add_blob(self.stored[found])
+            else:
+                self.transaction.add(source, found)
             verdict = replace(verdict, stored_size=size)
         self.verdicts.append(verdict)
         self.observe(verdict)

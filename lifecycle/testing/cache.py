@@ -12,6 +12,7 @@ from lifecycle.oci.digest import DiffId, verified
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lifecycle.layers.blob import LayerBlob
     from lifecycle.layers.source import LayerSource
 
 _CHUNK = 1 << 16
@@ -59,6 +60,11 @@ class MemoryCacheTransaction:
         self._check_open()
         where = f"{self.cache.name} {diff_id}"
         self.staged[diff_id] = b"".join(verified(source.chunks(), digest=diff_id, size=None, where=where))
+
+    def add_blob(self, blob: LayerBlob) -> None:
+        """Add a layer that is stored already."""
+        self._check_open()
+        self.staged[blob.diff_id] = b"".join(blob.uncompressed())
 
     def reuse(self, diff_id: DiffId) -> None:
         """Keep a layer of the current content, verified."""

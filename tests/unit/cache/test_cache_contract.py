@@ -1,15 +1,19 @@
-"""What every cache promises, asked of the one in memory and of the one in a directory."""
+"""What every cache promises, asked of the one in memory, of the one in a directory and of those in images."""
 
 import hashlib
 from dataclasses import dataclass
 
 import pytest
 
+from lifecycle.cache.image import ImageCache
 from lifecycle.cache.volume import VolumeCache
 from lifecycle.errors import CacheEntryNotFoundError, CacheError, VerificationError
+from lifecycle.images.layout import LayoutStore
+from lifecycle.layers.blob import write_blob
 from lifecycle.model.lifecycle_metadata import BuildpackLayer, BuildpackLayers, CacheMetadata
 from lifecycle.oci.digest import DiffId
 from lifecycle.testing.cache import MemoryCache
+from lifecycle.testing.images import MemoryImages
 
 MISSING = DiffId("sha256:" + "0" * 64)
 
@@ -32,9 +36,20 @@ def described(*tars):
     return CacheMetadata(buildpacks=(BuildpackLayers(key="a/b", version="1", layers=layers),))
 
 
-@pytest.fixture(params=["memory", "volume"])
+@pytest.fixture(params=["memory", "volume", "image in memory", "image in a layout"])
 def cache(request, tmp_path):
-    return MemoryCache() if request.param == "memory" else VolumeCache(tmp_path)
+    match request.param:
+        case "memory":
+            return MemoryCache()
+        case "volume":
+            return VolumeCache(tmp_path)
+        case "image in memory":
+            images = MemoryImages()
+        case "image in a layout":
+            images = LayoutStore(tmp_path / "layouts")
+    work_dir = tmp_path / "work"
+    work_dir.mkdir()
+    return ImageCache("reg.example/cache", images=images, work_dir=work_dir)
 
 
 def fill(cache, *tars):
@@ -78,6 +93,17 @@ def test_a_commit_keeps_what_was_reused_and_drops_the_rest(cache):
         content(cache, ONE)
 
 
+def test_a_layer_that_is_stored_already_is_added_from_its_file(cache, tmp_path):
+    blob = write_blob(ONE, tmp_path)
+    transaction = cache.begin()
+    transaction.add_blob(blob)
+    transaction.add(ONE, ONE.diff_id)
+    transaction.commit(described(ONE))
+    assert blob.path.exists()
+    blob.path.unlink()
+    assert content(cache, ONE) == ONE.data
+
+
 def test_what_is_missing_can_not_be_reused(cache):
     with pytest.raises(CacheEntryNotFoundError):
         cache.begin().reuse(MISSING)
@@ -92,12 +118,14 @@ def test_bytes_that_are_not_those_of_the_diff_id_are_refused(cache):
         content(cache, ONE)
 
 
-def test_nothing_can_be_changed_after_the_commit(cache):
+def test_nothing_can_be_changed_after_the_commit(cache, tmp_path):
+    blob = write_blob(ONE, tmp_path)
     transaction = cache.begin()
     transaction.commit(CacheMetadata())
     transaction.abort()
     for change in (
         lambda: transaction.add(ONE, ONE.diff_id),
+        lambda: transaction.add_blob(blob),
         lambda: transaction.reuse(ONE.diff_id),
         lambda: transaction.commit(CacheMetadata()),
     ):
