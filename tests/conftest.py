@@ -1,9 +1,16 @@
-"""Real registries for all tests; each skips where its program isn't installed."""
+"""Real registries for all tests, and a proxy that fails on demand; each skips where its program isn't installed."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 
 import pytest
+from parts.fault_proxy import FaultProxy
 from parts.registry import RegistryServer
+from parts.tls import CertificateAuthority, KeyPair, write_htpasswd
+from parts.token_server import TokenRegistry, TokenServer
+
+USER = ("writer", "pass:word of the writer")
+READER = ("reader", "password of the reader")
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +25,86 @@ def own_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryS
     """As `registry`, of this test alone: to kill, restart or damage."""
     with RegistryServer(tmp_path_factory.mktemp("own-registry")) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> CertificateAuthority:
+    """Signs the certificates of the registries below."""
+    return CertificateAuthority.create(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def server_certificate(authority: CertificateAuthority) -> KeyPair:
+    """For 127.0.0.1 and localhost."""
+    return authority.server()
+
+
+@pytest.fixture(scope="session")
+def tls_registry(
+    tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority, server_certificate: KeyPair
+) -> Iterator[RegistryServer]:
+    """TLS with a certificate of `authority`, Basic authentication for `.username` and `.password`."""
+    directory = tmp_path_factory.mktemp("tls-registry")
+    htpasswd = write_htpasswd(directory / "htpasswd", dict([USER]))
+    with RegistryServer(
+        directory,
+        http={"tls": {"certificate": str(server_certificate.certificate), "key": str(server_certificate.key)}},
+        auth={"htpasswd": {"realm": "basic-realm", "path": str(htpasswd)}},
+        ca_file=authority.ca_file,
+        username=USER[0],
+        password=USER[1],
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def client_cert_registry(
+    tmp_path_factory: pytest.TempPathFactory, authority: CertificateAuthority, server_certificate: KeyPair
+) -> Iterator[RegistryServer]:
+    """TLS that demands a client certificate; `.client_cert` has one and its key."""
+    tls = {
+        "certificate": str(server_certificate.certificate),
+        "key": str(server_certificate.key),
+        "clientcas": [str(authority.ca_file)],
+    }
+    with RegistryServer(
+        tmp_path_factory.mktemp("client-cert-registry"),
+        http={"tls": tls},
+        ca_file=authority.ca_file,
+        client_cert=authority.client().paths,
+    ) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def _token_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TokenRegistry]:
+    directory = tmp_path_factory.mktemp("token-registry")
+    with (
+        TokenServer(directory, dict([USER, READER]), readers=frozenset({READER[0]})) as server,
+        TokenRegistry(
+            directory,
+            auth=server.registry_configuration,
+            username=USER[0],
+            password=USER[1],
+            token_server=server,
+        ) as started,
+    ):
+        yield started
+
+
+@pytest.fixture
+def token_registry(_token_registry: TokenRegistry) -> Iterator[TokenRegistry]:
+    """Plain HTTP with bearer tokens of `.token_server`, whose logs and behaviour are new for each test.
+
+    `.username` may do all, "reader" (password "password of the reader") may pull, everybody may pull below `public/`.
+    """
+    _token_registry.token_server.reset()
+    yield _token_registry
+    _token_registry.token_server.reset()
+
+
+@pytest.fixture
+def fault_proxy() -> Iterator[Callable[..., FaultProxy]]:
+    """`fault_proxy("127.0.0.1:PORT", **as for FaultProxy)` starts one in front of that server for this test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda target, **options: stack.enter_context(FaultProxy(target, **options))
