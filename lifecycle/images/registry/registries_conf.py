@@ -55,10 +55,6 @@ class RegistryRule:
     blocked: bool
     where: str
 
-    def matches(self, reference: Reference) -> bool:
-        """Say whether the table is about ``reference``."""
-        return self.length_in(reference) is not None
-
     def length_in(self, reference: Reference) -> int | None:
         """Return how much of ``registry/repository`` the prefix covers, ``None`` if it does not match.
 
@@ -93,9 +89,9 @@ class RegistryRule:
 
 
 def rule_for(rules: Sequence[RegistryRule], reference: Reference) -> RegistryRule | None:
-    """Return the rule with the longest prefix that matches; of equal ones the last."""
-    found = [rule for rule in rules if rule.matches(reference)]
-    return max(reversed(found), key=lambda rule: len(rule.prefix), default=None)
+    """Return the rule with the longest prefix that matches; of equally long ones that without a wildcard."""
+    found = [rule for rule in rules if rule.length_in(reference) is not None]
+    return max(found, key=lambda rule: (len(rule.prefix), not rule.prefix.startswith("*.")), default=None)
 
 
 def registries_conf_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
