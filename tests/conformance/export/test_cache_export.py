@@ -73,6 +73,14 @@ def test_what_an_export_found_need_not_be_hashed_again(newest, cache):
     assert [each.size for each in exported.verdicts] == [len(data)]
 
 
+def test_a_layer_that_an_export_stored_is_not_made_again(newest, cache):
+    path = newest.layer("m2", "cache", "launch")
+    image = newest.export()
+    (path / "data").write_text("changed")
+    export_cache(newest.inputs(), cache=cache, exported=image.verdicts, blobs=image.blobs)
+    assert list(cache.layers) == [image.metadata.of("samples/java").layers["m2"].sha]
+
+
 def test_what_an_export_found_is_not_believed_when_the_layer_changed_since(newest, cache, caplog):
     newest.layer("m2", "cache", "launch")
     image = newest.export()
