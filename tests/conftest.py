@@ -1,16 +1,33 @@
 """Real registries for all tests, and a proxy that fails on demand; each skips where its program isn't installed."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from parts.fault_proxy import FaultProxy
+from parts.http_server import LoopbackServer
 from parts.registry import RegistryServer
 from parts.tls import CertificateAuthority, KeyPair, write_htpasswd
 from parts.token_server import TokenRegistry, TokenServer
 
 USER = ("writer", "pass:word of the writer")
 READER = ("reader", "password of the reader")
+
+
+_SHOWN_LINES = 60
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a failed test what the servers it used have seen last."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name, used in item.funcargs.items():
+            if isinstance(used, RegistryServer):
+                report.sections.append((f"log of {name}", "\n".join(used.log.splitlines()[-_SHOWN_LINES:])))
+            elif isinstance(used, LoopbackServer):
+                report.sections.append((f"requests to {name}", "\n".join(map(repr, used.log[-_SHOWN_LINES:]))))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,15 @@
 """HTTP/1.1 servers in threads on loopback that remember what they were asked."""
 
 import contextlib
+import fcntl
 import re
 import socket
 import ssl
 import struct
+import sys
+import termios
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPMessage
@@ -13,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
 CHUNK = 64 * 1024
+_DELIVERS_WITHIN = 20.0
+"""Seconds that a client may take to read what was sent before a reset."""
 _WITHOUT_BODY = {204, 304}
 
 
@@ -228,10 +234,19 @@ class _Server(ThreadingHTTPServer):
         if request in self.resets:
             self.resets.discard(request)
             with contextlib.suppress(OSError):
+                self._deliver(request)
                 request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_request(request)
         else:
             super().shutdown_request(request)
+
+    def _deliver(self, connection: socket.socket) -> None:
+        """Wait until the client's kernel has all that was written, for a reset throws away the rest."""
+        until = time.monotonic() + _DELIVERS_WITHIN
+        while time.monotonic() < until and not self.owner.closing.is_set():
+            if not int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder):
+                return
+            time.sleep(0.001)
 
     def disconnect(self) -> None:
         """End the waiting of all threads for their clients."""
