@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.errors import ExportError
 from lifecycle.files.codec import load
 from lifecycle.images.store import NewImage
+from lifecycle.layers.blob import LayerBlob
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.ids import directory_name
 from lifecycle.model.launch import AttributedBomEntry, BomSource, Build
@@ -42,12 +43,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """The image that was written, what report.toml says of it, and what the next build will know of it."""
+    """The image that was written, what report.toml says of it, and what the next build will know of it.
+
+    ``blobs`` are its new layers, whose files lie in ``work_dir``.
+    """
 
     written: WrittenImage
     report: Report
     metadata: LifecycleMetadata
     verdicts: tuple[LayerVerdict, ...]
+    blobs: tuple[LayerBlob, ...] = ()
 
 
 def export(
@@ -114,6 +119,7 @@ def export(
         report=Report(image=image_report(written), build_bom=build_bom),
         metadata=metadata,
         verdicts=tuple(stack.verdicts),
+        blobs=tuple(layer for layer in stack.layers if isinstance(layer, LayerBlob)),
     )
 
 
