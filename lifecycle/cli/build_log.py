@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cli.progress_bar import ProgressBar, is_terminal
+from lifecycle.cli.size_text import size_text
 from lifecycle.rules.detection import ERROR, Verdict
 
 if TYPE_CHECKING:
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 
 _ANSI: Final = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _VERBS: Final = {"add": "added", "reuse": "reused", "refuse": "refused"}
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB")
-_THOUSAND: Final = 1000
 _FOR_PLATFORMS: Final = ("Did not find SBOM", "new runtime base image")
 """Beginnings of warnings about files that a platform provides and ``lifecycle build`` has not."""
 
@@ -43,16 +43,6 @@ class Style(Enum):
     NORMAL = "normal"
     VERBOSE = "verbose"
     JSON = "json"
-
-
-def size_text(size: int) -> str:
-    """Return a size for people: ``12.3 MB``."""
-    value = float(size)
-    for unit in _UNITS:
-        if value < _THOUSAND or unit == _UNITS[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= _THOUSAND
-    raise AssertionError
 
 
 def _fate(account: Account) -> tuple[str, str]:
@@ -103,6 +93,12 @@ class BuildLog:
     style: Style
     color: bool = field(default_factory=_wants_color)
     started: float = field(default_factory=time.monotonic)
+    progress: ProgressBar = field(init=False)
+    _mid_line: bool = False
+
+    def __post_init__(self) -> None:
+        talks = self.style in {Style.NORMAL, Style.VERBOSE}
+        self.progress = ProgressBar(sys.stderr, shown=talks and is_terminal(sys.stderr))
 
     def attach(self) -> None:
         """Take the phases' own messages in."""
@@ -132,8 +128,7 @@ class BuildLog:
     def warning(self, text: str) -> None:
         """Say what may surprise; shown even when quiet."""
         self._event("warning", text=text)
-        if self.style is not Style.JSON:
-            sys.stderr.write(f"{self._paint('33;1', 'warning:')} {text}\n")
+        self._say(f"{self._paint('33;1', 'warning:')} {text}")
 
     def group(self, group: Group) -> None:
         """Say who takes part."""
@@ -170,9 +165,11 @@ class BuildLog:
         if self.style is Style.JSON:
             self._event("output", text=chunk.decode(errors="replace"))
             return
-        sys.stderr.flush()
-        sys.stderr.buffer.write(chunk if self.color else _ANSI.sub(b"", chunk))
-        sys.stderr.buffer.flush()
+        with self.progress.above():
+            sys.stderr.flush()
+            sys.stderr.buffer.write(chunk if self.color else _ANSI.sub(b"", chunk))
+            sys.stderr.buffer.flush()
+        self._mid_line = not chunk.endswith(b"\n")
 
     def restored(self, account: RestoredLayers) -> None:
         """Say of each layer of the last build what came back."""
@@ -216,19 +213,16 @@ class BuildLog:
         share = "every layer was reused" if reused == len(verdicts) else f"{reused} of {len(verdicts)} layers reused"
         self._line(self._paint("32;1", f"==> Built in {seconds:.1f} s, {share}"))
         if self.style is not Style.JSON:
-            for name in written.names:
-                sys.stdout.write(f"tag       {name}\n")
-            sys.stdout.write(f"image     {written.reference}\nimage id  {written.image_id}\n")
+            tags = "".join(f"tag       {name}\n" for name in written.names)
+            sys.stdout.write(f"{tags}image     {written.reference}\nimage id  {written.image_id}\n")
 
     def error(self, error: LifecycleError) -> None:
         """Say what went wrong, where, and what to do."""
         self._event("error", message=error.message, where=error.where, remedy=error.remedy)
-        if self.style is Style.JSON:
-            return
         where = "" if error.where is None else f"{error.where}: "
-        sys.stderr.write(f"{self._paint('31;1', 'error:')} {where}{error.message}\n")
+        self._say(f"{self._paint('31;1', 'error:')} {where}{error.message}")
         if error.remedy:
-            sys.stderr.write(f"       {error.remedy}\n")
+            self._say(f"       {error.remedy}")
 
     def _event(self, kind: str, **fields: Any) -> None:
         if self.style is Style.JSON:
@@ -240,8 +234,11 @@ class BuildLog:
             self._say(text)
 
     def _say(self, text: str) -> None:
-        if self.style is not Style.JSON:
-            sys.stderr.write(text + "\n")
+        if self.style is Style.JSON:
+            return
+        with self.progress.above():
+            sys.stderr.write(f"\n{text}\n" if self._mid_line else f"{text}\n")
+        self._mid_line = False
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.color else text

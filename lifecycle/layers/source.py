@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import ExportError
@@ -28,14 +28,18 @@ from lifecycle.layers.members import (
 from lifecycle.layers.slices import slice_layers
 from lifecycle.layers.tar import Entry, Kind
 from lifecycle.oci.digest import DiffId
+from lifecycle.progress import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from lifecycle.progress import Progress
+
 __all__ = [
     "LayerSource",
     "PathMapping",
+    "WatchedLayer",
     "diff_id",
     "directory_layer",
     "launcher_layer",
@@ -65,6 +69,21 @@ def diff_id(source: LayerSource) -> tuple[DiffId, int]:
         hasher.update(chunk)
         size += len(chunk)
     return DiffId("sha256:" + hasher.hexdigest()), size
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedLayer:
+    """Another layer, whose bytes ``progress`` hears of; ``size`` counts those of its tar, if that is known."""
+
+    source: LayerSource
+    progress: Progress
+    _: KW_ONLY
+    task: str
+    size: int | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the tar."""
+        return watched(self.source.chunks(), self.progress, task=self.task, total=self.size)
 
 
 @dataclass(frozen=True, slots=True)

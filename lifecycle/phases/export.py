@@ -26,6 +26,7 @@ from lifecycle.phases.export_layers import LayerStack, add_app, add_launch_layer
 from lifecycle.phases.extended_run_image import add_extension_layers
 from lifecycle.phases.lifecycle_sbom import copy_lifecycle_sboms
 from lifecycle.phases.save_image import image_report, save_image
+from lifecycle.progress import NO_PROGRESS
 from lifecycle.rules import export_plan, image_config
 from lifecycle.rules.run_image_metadata import run_image_label, run_image_names
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lifecycle.images.store import Image, ImageStore, WrittenImage
+    from lifecycle.progress import Progress
     from lifecycle.rules.export_plan import LayerVerdict
 
 __all__ = ["ExportInputs", "Exported", "export"]
@@ -64,6 +66,7 @@ def export(
     extended: Image | None = None,
     work_dir: Path,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
+    progress: Progress = NO_PROGRESS,
 ) -> Exported:
     """Write the app image under all its names.
 
@@ -87,7 +90,7 @@ def export(
     if previous is not None:
         _announce_previous(previous)
 
-    stack = LayerStack(previous, work_dir, observe)
+    stack = LayerStack(previous, work_dir, observe, progress)
     if extended is not None and PlatformFeature.RUN_IMAGE_EXTENSION in inputs.api:
         add_extension_layers(extended, stack)
     names = run_image_names(

@@ -15,6 +15,7 @@ from lifecycle.files.built_layers import BuiltLayer, BuiltLayers, has_directory,
 from lifecycle.images.store import ReusedLayer
 from lifecycle.layers.blob import write_blob
 from lifecycle.layers.source import (
+    WatchedLayer,
     diff_id,
     directory_layer,
     launcher_layer,
@@ -24,6 +25,7 @@ from lifecycle.layers.source import (
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.lifecycle_metadata import BuildpackLayer, BuildpackLayers, LayerSha
 from lifecycle.oci.config import HistoryEntry
+from lifecycle.progress import NO_PROGRESS
 from lifecycle.rules import export_plan
 from lifecycle.rules.export_plan import Action, Candidate, LayerKind, LayerVerdict
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from lifecycle.layers.source import LayerSource
     from lifecycle.model.lifecycle_metadata import LifecycleMetadata
     from lifecycle.phases.export_inputs import ExportInputs
+    from lifecycle.progress import Progress
 
 _LOG = logging.getLogger(__name__)
 
@@ -47,6 +50,7 @@ class LayerStack:
     previous: Image | None
     work_dir: Path
     observe: Callable[[LayerVerdict], None]
+    progress: Progress = NO_PROGRESS
     layers: list[LayerBlob | ReusedLayer] = field(default_factory=list)
     history: list[HistoryEntry] = field(default_factory=list)
     verdicts: list[LayerVerdict] = field(default_factory=list)
@@ -58,12 +62,14 @@ class LayerStack:
 
     def place(self, candidate: Candidate, source: LayerSource) -> LayerVerdict:
         """Put on a layer: that of the previous image if it has these bytes, or else a new one."""
+        size = None
         if export_plan.comparable(candidate, self.available):
-            found, size = diff_id(source)
+            found, size = diff_id(WatchedLayer(source, self.progress, task=f"comparing {candidate.id}"))
             verdict = export_plan.judge_contents(candidate, found, self.available)
             if verdict.action is Action.REUSE:
                 return self.reuse(replace(verdict, size=size))
-        return self.add(candidate, write_blob(source, self.work_dir))
+        packed = WatchedLayer(source, self.progress, task=f"packing {candidate.id}", size=size)
+        return self.add(candidate, write_blob(packed, self.work_dir))
 
     def add(self, candidate: Candidate, blob: LayerBlob, history: HistoryEntry | None = None) -> LayerVerdict:
         """Put on a stored layer."""

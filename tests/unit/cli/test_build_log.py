@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from lifecycle.cli.build_log import BuildLog, Style, size_text
+from lifecycle.cli.build_log import BuildLog, Style
+from lifecycle.cli.size_text import size_text
 from lifecycle.errors import LifecycleError
 from lifecycle.files.modules import Buildpack
 from lifecycle.images.store import WrittenImage
@@ -184,3 +185,12 @@ def test_each_member_of_each_group_has_its_event_with_its_fate(capsys):
         (2, "skipped", "optional"),
         (2, "error", "killed"),
     ]
+
+
+def test_output_that_ends_within_a_line_does_not_swallow_the_next_one(capsys):
+    log = BuildLog(Style.NORMAL, color=False)
+    log.output(b"no end")
+    log.note("noted")
+    log.output(b"end\n")
+    log.note("noted")
+    assert capsys.readouterr().err == "no end\n    noted\nend\n    noted\n"
