@@ -12,10 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lifecycle.cli import steps
+from lifecycle.cli.build_images import BuildImages, destination
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.flags import ParsedFlags
-from lifecycle.cli.local_images import LocalImages, destination
+from lifecycle.cli.image_locations import IN_FILES, Location, read_destination
 from lifecycle.cli.phase_names import Phase
+from lifecycle.cli.phase_stores import cache_images, open_cache
+from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.cli.settings import Settings, resolve
 from lifecycle.cli.workspace import Workspace, app_key, cache_dir, discard, new_workspace, remember, state_dir
 from lifecycle.errors import (
@@ -59,9 +62,11 @@ class BuildRequest:
     extensions_dir: Path | None = None
     order: Path | None = None
     run_image: str = "scratch"
-    output: Path | None = None
+    output: str = ""
     env: Mapping[str, str]
     cache_dir: Path | None = None
+    cache_image: str = ""
+    insecure_registries: tuple[str, ...] = ()
     clear_cache: bool = False
     descriptor: Path | None = None
     process_type: str = ""
@@ -71,13 +76,15 @@ class BuildRequest:
 
 def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: BuildLog) -> None:
     """Build the image and make the build the last one; raise ``LifecycleError``, leaving what was before as it is."""
-    app = _checked_app(request)
+    output = read_destination(request.output) if request.output else None
+    app = _checked_app(request, output)
     for tag in request.tags:
         parse_tag(tag)
     os.umask(_UMASK)
     state = state_dir(environment)
     project = _project(request)
-    images = LocalImages(destination(request.output, state / "images"), run_image=request.run_image)
+    remote = RemoteStores(environment, insecure=request.insecure_registries, progress=log.progress)
+    images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
     cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
     if request.clear_cache:
         shutil.rmtree(cache, ignore_errors=True)
@@ -91,7 +98,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         _write_platform_env(workspace, request, project)
         mounts = _enter(workspace, log)
         settings = _settings(request, workspace, cache.absolute(), environment, mounts)
-        _run(settings, images, environment, log, mounted=bool(mounts))
+        _run(settings, images, remote, environment, log, mounted=bool(mounts))
         app_facts = {"mounts": mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
         remember(workspace, state, app_facts)
     except BaseException:
@@ -99,14 +106,14 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         raise
 
 
-def _checked_app(request: BuildRequest) -> Path:
+def _checked_app(request: BuildRequest, output: Location | None) -> Path:
     app = request.app.resolve()
     if not app.is_dir():
         raise InvalidInputError("is not a directory", where=request.app, remedy="name the directory of your app")
-    if request.output is not None and request.output.resolve().is_relative_to(app):
+    if output is not None and output.place in IN_FILES and output.path.resolve().is_relative_to(app):
         raise InvalidInputError(
             "lies inside the app, which a build never changes",
-            where=request.output,
+            where=output.path,
             remedy="choose an --output outside of it",
         )
     return app
@@ -182,6 +189,7 @@ def _settings(
         "extensions": str(cnb / "extensions"),
         "order": str(cnb / "order.toml"),
         "cache-dir": str(cache),
+        "cache-image": request.cache_image,
         "run-image": request.run_image,
         "run": str(workspace.path / "run.toml"),
         "system": str(workspace.path / "system.toml"),
@@ -200,38 +208,44 @@ def _settings(
 
 
 def _run(
-    settings: Settings, images: LocalImages, environment: Mapping[str, str], log: BuildLog, *, mounted: bool
+    settings: Settings,
+    images: BuildImages,
+    remote: RemoteStores,
+    environment: Mapping[str, str],
+    log: BuildLog,
+    *,
+    mounted: bool,
 ) -> None:
     paths = steps.ImagePaths(LAYERS, WORKSPACE, normalise_ancestors=True)
-    with steps.volume_cache(settings) as cache:
-        log.heading("Analyzing")
-        analyzed = steps.analyze(settings, images=images, paths=paths)
-        previous = analyzed.image.reference if analyzed.image else ""
-        log.note(f"previous image {previous}" if previous else "no previous image, every layer will be new")
-        log.heading("Detecting")
-        found = _detect(settings, analyzed, environment, log)
-        log.group(found.group)
-        images, found = _follow_extensions(settings, analyzed, found, images, log)
-        log.heading("Restoring")
-        log.restored(steps.restore(settings, found.analyzed, found.group, cache=cache, paths=paths))
-        log.heading("Building")
-        metadata = steps.build(
-            settings,
-            found.analyzed,
-            found.group,
-            found.plan,
-            environment=environment,
-            run=run_process,
-            output=log.output,
-            on_start=log.buildpack,
-        )
-        if not mounted:
-            _warn_of_paths(settings, log)
-        log.heading("Exporting")
-        ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images, paths=paths)
-        exported = steps.export(
-            settings, ready, images=images, cache=cache, observe=log.layer, observe_cache=log.cached
-        )
+    cache = open_cache(settings, remote, progress=log.progress)
+    log.heading("Analyzing")
+    analyzed = steps.analyze(settings, images=images, cache_images=cache_images(settings, remote), paths=paths)
+    previous = analyzed.image.reference if analyzed.image else ""
+    log.note(f"previous image {previous}" if previous else "no previous image, every layer will be new")
+    log.heading("Detecting")
+    found = _detect(settings, analyzed, environment, log)
+    log.group(found.group)
+    images, found = _follow_extensions(settings, analyzed, found, images, log)
+    log.heading("Restoring")
+    log.restored(steps.restore(settings, found.analyzed, found.group, cache=cache, paths=paths))
+    log.heading("Building")
+    metadata = steps.build(
+        settings,
+        found.analyzed,
+        found.group,
+        found.plan,
+        environment=environment,
+        run=run_process,
+        output=log.output,
+        on_start=log.buildpack,
+    )
+    if not mounted:
+        _warn_of_paths(settings, log)
+    log.heading("Exporting")
+    ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images, paths=paths)
+    exported = steps.export(
+        settings, ready, images=images, cache=cache, observe=log.layer, observe_cache=log.cached, progress=log.progress
+    )
     if exported.written.failures:
         raise LifecycleError("; ".join(f"{name}: {why}" for name, why in exported.written.failures.items()))
     log.result(exported.written, verdicts=exported.verdicts)
@@ -264,8 +278,8 @@ def _detect(
 
 
 def _follow_extensions(
-    settings: Settings, analyzed: Analyzed, found: steps.DetectedGroup, images: LocalImages, log: BuildLog
-) -> tuple[LocalImages, steps.DetectedGroup]:
+    settings: Settings, analyzed: Analyzed, found: steps.DetectedGroup, images: BuildImages, log: BuildLog
+) -> tuple[BuildImages, steps.DetectedGroup]:
     """Return the images and the analysis with the run image that extensions chose.
 
     Raises ``GenerateError`` when a Dockerfile would have to be applied: a build on the host has no build image, and
@@ -283,7 +297,7 @@ def _follow_extensions(
         return images, found
     log.note(f"extensions switched the run image to {after.reference}")
     images = images.with_run_image(after.reference)
-    identified = identify_run_image(found.analyzed, api=settings.api, run=steps.read_run(settings), images=images)
+    identified = identify_run_image(found.analyzed, api=settings.api, images=images)
     return images, replace(found, analyzed=identified)
 
 

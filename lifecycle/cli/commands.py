@@ -64,23 +64,36 @@ def build(  # noqa: PLR0917  # one parameter for each option
         Path | None, typer.Option(help="A builder's image extensions, likewise.  [/cnb/extensions if there]")
     ] = None,
     order: Annotated[Path | None, typer.Option(help="A builder's order.toml.  [/cnb/order.toml if there]")] = None,
-    run_image: Annotated[str, typer.Option(help="OCI layout or archive below the app, or 'scratch'.")] = "scratch",
+    run_image: Annotated[
+        str,
+        typer.Option(help="Image below the app: a name in a registry, docker-daemon:NAME, a layout, an archive."),
+    ] = "scratch",
     tag: Annotated[
         list[str] | None, typer.Option("--tag", "-t", help="Name of the image; repeatable.  [the directory's name]")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where the image goes: a layout directory, or FILE.tar.")
-    ] = None,
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Where the image goes: registry, daemon, a layout directory, FILE.tar, docker-archive:FILE.  "
+            "[among this user's images]",
+        ),
+    ] = "",
     env: Annotated[
         list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE for buildpacks; NAME takes yours; repeatable.")
     ] = None,
     env_file: Annotated[list[Path] | None, typer.Option(help="File of NAME=VALUE lines; repeatable.")] = None,
     cache_dir: Annotated[Path | None, typer.Option(help="Where layers are cached.  [one for each app]")] = None,
+    cache_image: Annotated[str, typer.Option(help="Image in a registry where layers are cached instead.")] = "",
     clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Forget the cache first.")] = False,  # noqa: FBT002
     descriptor: Annotated[Path | None, typer.Option(help="The project descriptor.  [APP/project.toml]")] = None,
     process: Annotated[str, typer.Option(help="The process type that starts by default.")] = "",
     uid: Annotated[int, typer.Option(help="Owner of the files in the image.")] = 1000,
     gid: Annotated[int, typer.Option(help="Group of the files in the image.")] = 1000,
+    insecure_registry: Annotated[
+        list[str] | None, typer.Option(help="Names that begin so may be reached without TLS; repeatable.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings, errors.")] = False,  # noqa: FBT002
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="What the phases do in detail.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,  # noqa: FBT002
@@ -94,7 +107,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
     try:
         request = BuildRequest(
             app=source,
-            tags=tuple(tag or [_default_tag(source)]),
+            tags=tuple(tag or [_default_tag(source, output)]),
             buildpacks=tuple(buildpack or ()),
             buildpacks_dir=buildpacks or (_BUILDERS_DIR if _BUILDERS_DIR.is_dir() else None),
             extensions_dir=extensions or (_BUILDERS_EXTENSIONS if _BUILDERS_EXTENSIONS.is_dir() else None),
@@ -103,6 +116,8 @@ def build(  # noqa: PLR0917  # one parameter for each option
             output=output,
             env=_variables(env or [], env_file or []),
             cache_dir=cache_dir,
+            cache_image=cache_image,
+            insecure_registries=(*(insecure_registry or ()), *_insecure_registries()),
             clear_cache=clear_cache,
             descriptor=descriptor,
             process_type=process,
@@ -113,6 +128,8 @@ def build(  # noqa: PLR0917  # one parameter for each option
     except LifecycleError as error:
         log.error(error)
         raise typer.Exit(exit_code(error, None)) from None
+    finally:
+        log.progress.close()
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -132,7 +149,15 @@ def run(
         raise typer.Exit(exit_code(error, None)) from None
 
 
-def _default_tag(source: Path) -> str:
+def _insecure_registries() -> list[str]:
+    return [name.strip() for name in os.environ.get("CNB_INSECURE_REGISTRIES", "").split(",") if name.strip()]
+
+
+def _default_tag(source: Path, output: str) -> str:
+    if output == "registry":
+        raise InvalidInputError(
+            "--output registry needs the name of the image", remedy="give it with --tag registry/repository:tag"
+        )
     name = "".join(char if char.isalnum() and char.isascii() else "-" for char in source.resolve().name.lower())
     return name.strip("-") or "app"
 

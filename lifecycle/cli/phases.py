@@ -18,6 +18,8 @@ from lifecycle.cli.flags import FlagError
 from lifecycle.cli.inputs import Kind, inputs_of
 from lifecycle.cli.phase_log import parse_level, raw_output, start_log
 from lifecycle.cli.phase_names import Phase
+from lifecycle.cli.phase_stores import cache_images, open_cache, open_images
+from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.cli.settings import Settings, read_flags, resolve, wants
 from lifecycle.errors import InvalidInputError, LifecycleError
 from lifecycle.executables.process import run_process
@@ -26,6 +28,7 @@ from lifecycle.model.api import LATEST_PLATFORM_API, PlatformApi, PlatformFeatur
 from lifecycle.model.build_metadata import BuildMetadata
 from lifecycle.model.group import Group
 from lifecycle.model.plan import Plan
+from lifecycle.phases.restore_run_image import identify_run_image, must_be_identified, with_readable_run_image
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +86,7 @@ class _Running:
         level = parse_level(settings.text("log_level"))
         start_log(level=level, color=color)
         self.output = raw_output(color=color)
+        self.remote = RemoteStores(self.environment, insecure=settings.list("insecure_registry"))
         _LOG.debug("Starting %s...", self.phase)
         _check_arguments(settings)
         _RUN[self.phase](self, settings)
@@ -91,17 +95,7 @@ class _Running:
         """Return where images are kept."""
         if settings.switch("layout"):
             self.guard(settings, "export to OCI layout format", experimental=True)
-            from lifecycle.images.layout import LayoutStore
-
-            directory = settings.optional_path("layout_dir")
-            if directory is None:
-                raise InvalidInputError("-layout needs a directory", remedy="give it with -layout-dir")
-            return LayoutStore(directory)
-        place = "the Docker daemon" if settings.switch("daemon") else "a registry"
-        raise InvalidInputError(
-            f"this version can't keep images in {place}",
-            remedy="keep them in OCI layouts: -layout -layout-dir <dir> with CNB_EXPERIMENTAL_MODE=warn",
-        )
+        return open_images(settings, self.remote)
 
     def guard(self, settings: Settings, feature: str, *, experimental: bool) -> None:
         """Let an experimental feature pass as the platform said.  Spec: platform.md "Experimental Features"."""
@@ -122,7 +116,7 @@ class _Running:
     def analyzer(self, settings: Settings) -> None:
         images = self.images(settings)
         self.step = Phase.ANALYZER
-        analyzed = steps.analyze(settings, images=images)
+        analyzed = steps.analyze(settings, images=images, cache_images=cache_images(settings, self.remote))
         save(settings.path("analyzed"), analyzed.struct())
 
     def detector(self, settings: Settings) -> None:
@@ -148,20 +142,16 @@ class _Running:
         )
 
     def restorer(self, settings: Settings) -> None:
-        self.step = Phase.RESTORER
         group = load(Group, settings.path("group"))
         analyzed = steps.read_analyzed(settings)
-        with steps.volume_cache(settings) as cache:
-            if cache is None:
-                _LOG.warning("No cached data will be used, no cache specified.")
-            steps.restore(settings, analyzed, group, cache=cache)
-        if settings.switch("layout"):
-            from lifecycle.phases.restore_run_image import identify_run_image
-
-            analyzed = identify_run_image(
-                analyzed, api=settings.api, run=steps.read_run(settings), images=self.images(settings)
-            )
+        if PlatformFeature.RESTORER_READS_RUN_TOML in settings.api:
+            analyzed = with_readable_run_image(analyzed, run=steps.read_run(settings), images=self.images(settings))
+        if must_be_identified(analyzed, group):
+            analyzed = identify_run_image(analyzed, api=settings.api, images=self.images(settings))
         save(settings.path("analyzed"), analyzed.struct())
+        cache = open_cache(settings, self.remote)
+        self.step = Phase.RESTORER
+        steps.restore(settings, analyzed, group, cache=cache)
 
     def builder(self, settings: Settings) -> None:
         _refuse_root("build")
@@ -177,35 +167,33 @@ class _Running:
         group = load(Group, settings.path("group"))
         analyzed = steps.read_analyzed(settings)
         metadata = load(BuildMetadata, settings.path("layers") / "config" / "metadata.toml")
-        with steps.volume_cache(settings) as cache:
-            ready = steps.prepare_export(settings, analyzed, group, metadata, images=images)
-            steps.export(settings, ready, images=images, cache=cache)
+        cache = open_cache(settings, self.remote)
+        ready = steps.prepare_export(settings, analyzed, group, metadata, images=images)
+        steps.export(settings, ready, images=images, cache=cache)
 
     def creator(self, settings: Settings) -> None:
         images = self.images(settings)
-        with steps.volume_cache(settings) as cache:
-            self._enter(Phase.ANALYZER, "ANALYZING")
-            analyzed = steps.analyze(settings, images=images)
-            self._enter(Phase.DETECTOR, "DETECTING")
-            found = self._detect(settings, analyzed)
-            if PlatformFeature.CREATOR_ALWAYS_RESTORES in settings.api or not settings.switch("skip_restore"):
-                self._enter(Phase.RESTORER, "RESTORING")
-                if cache is None:
-                    _LOG.warning("No cached data will be used, no cache specified.")
-                steps.restore(settings, found.analyzed, found.group, cache=cache)
-            self._enter(Phase.BUILDER, "BUILDING")
-            metadata = steps.build(
-                settings,
-                found.analyzed,
-                found.group,
-                found.plan,
-                environment=self.environment,
-                run=run_process,
-                output=self.output,
-            )
-            self._enter(Phase.EXPORTER, "EXPORTING")
-            ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images)
-            steps.export(settings, ready, images=images, cache=cache)
+        cache = open_cache(settings, self.remote)
+        self._enter(Phase.ANALYZER, "ANALYZING")
+        analyzed = steps.analyze(settings, images=images, cache_images=cache_images(settings, self.remote))
+        self._enter(Phase.DETECTOR, "DETECTING")
+        found = self._detect(settings, analyzed)
+        if PlatformFeature.CREATOR_ALWAYS_RESTORES in settings.api or not settings.switch("skip_restore"):
+            self._enter(Phase.RESTORER, "RESTORING")
+            steps.restore(settings, found.analyzed, found.group, cache=cache)
+        self._enter(Phase.BUILDER, "BUILDING")
+        metadata = steps.build(
+            settings,
+            found.analyzed,
+            found.group,
+            found.plan,
+            environment=self.environment,
+            run=run_process,
+            output=self.output,
+        )
+        self._enter(Phase.EXPORTER, "EXPORTING")
+        ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images)
+        steps.export(settings, ready, images=images, cache=cache)
 
     def _enter(self, step: Phase, title: str) -> None:
         self.step = step

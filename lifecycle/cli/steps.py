@@ -6,8 +6,9 @@ Phase executables run one step between reading and writing its files; creator an
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -25,9 +26,10 @@ from lifecycle.model.descriptor import Order, System
 from lifecycle.model.project import ProjectMetadata
 from lifecycle.model.run import Run, Stack
 from lifecycle.model.target import TargetData
+from lifecycle.progress import NO_PROGRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import PurePosixPath
 
     from lifecycle.cache.store import Cache
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from lifecycle.phases.export_inputs import ExportInputs
     from lifecycle.phases.generate import GeneratedDockerfile
     from lifecycle.phases.restore import RestoredLayers
+    from lifecycle.progress import Progress
     from lifecycle.rules.export_plan import LayerVerdict
 
 _LOG = logging.getLogger(__name__)
@@ -113,8 +116,14 @@ def exec_env(settings: Settings) -> str:
     return value
 
 
-def analyze(settings: Settings, *, images: ImageStore, paths: ImagePaths = IN_PLACE) -> Analyzed:
-    """Look at the previous image and choose the run image."""
+def analyze(
+    settings: Settings,
+    *,
+    images: ImageStore,
+    cache_images: ImageStore | None = None,
+    paths: ImagePaths = IN_PLACE,
+) -> Analyzed:
+    """Look at the previous image and choose the run image; ``cache_images`` has the cache image, if there is one."""
     from lifecycle.phases.analyze import AnalyzeInputs
     from lifecycle.phases.analyze import analyze as phase
 
@@ -127,10 +136,11 @@ def analyze(settings: Settings, *, images: ImageStore, paths: ImagePaths = IN_PL
         run_image=settings.text("run_image"),
         run=read_run(settings),
         stack=read_stack(settings),
+        cache_image=settings.text("cache_image"),
         skip_layers=settings.switch("skip_layers") or settings.switch("skip_restore"),
         image_layers_dir=paths.layers_dir,
     )
-    return phase(inputs, images=images)
+    return phase(inputs, images=images, cache_images=cache_images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,36 +351,48 @@ def export(
     cache: Cache | None,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
     observe_cache: Callable[[LayerVerdict], None] = lambda _: None,
+    progress: Progress = NO_PROGRESS,
 ) -> Exported:
-    """Write the image, report.toml and then the cache, whose failure is only a warning."""
+    """Write the image, report.toml and then the cache, whose failure is only a warning.
+
+    With ``-parallel`` the cache is prepared meanwhile, but takes the place of the old one only after the image.
+    """
     from lifecycle.phases.cache_export import export_cache
     from lifecycle.phases.export import export as phase
 
-    with TemporaryDirectory(prefix="lifecycle.exporter.layer") as work:
+    def write_image(work_dir: str) -> Exported:
         exported = phase(
             ready.inputs,
             images=images,
             base=ready.base,
             previous=ready.previous,
             extended=ready.extended,
-            work_dir=Path(work),
+            work_dir=Path(work_dir),
             observe=observe,
+            progress=progress,
         )
-    save(settings.path("report"), exported.report.struct())
-    if cache is None:
-        _LOG.warning("No cached data will be used, no cache specified.")
-    else:
-        export_cache(ready.inputs, cache=cache, exported=exported.verdicts, observe=observe_cache)
-    return exported
+        save(settings.path("report"), exported.report.struct())
+        return exported
 
-
-@contextmanager
-def volume_cache(settings: Settings) -> Iterator[Cache | None]:
-    """Give the cache of ``-cache-dir``; ``None`` where none is given."""
-    path = settings.optional_path("cache_dir")
-    if path is None:
-        yield None
-        return
-    from lifecycle.cache.volume import VolumeCache
-
-    yield VolumeCache(path)
+    with TemporaryDirectory(prefix="lifecycle.exporter.layer") as work_dir:
+        if cache is None:
+            if settings.switch("parallel"):
+                _LOG.warning(
+                    "Parallel export has been enabled, but it has not taken effect because no cache has been specified."
+                )
+            return write_image(work_dir)
+        write_cache = partial(export_cache, ready.inputs, cache=cache, observe=observe_cache)
+        if not settings.switch("parallel"):
+            exported = write_image(work_dir)
+            write_cache(exported=exported.verdicts, blobs=exported.blobs)
+            return exported
+        image_written: Future[None] = Future()
+        with ThreadPoolExecutor(max_workers=1) as worker:
+            worker.submit(write_cache, before_commit=image_written.result)
+            try:
+                exported = write_image(work_dir)
+            except BaseException:
+                image_written.cancel()
+                raise
+            image_written.set_result(None)
+        return exported

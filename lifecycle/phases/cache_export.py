@@ -49,12 +49,14 @@ def export_cache(
     cache: Cache,
     exported: Sequence[LayerVerdict] = (),
     blobs: Iterable[LayerBlob] = (),
+    before_commit: Callable[[], object] = lambda: None,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
 ) -> CacheExported | None:
     """Replace the content of ``cache``; return ``None``, after a warning, where that fails.
 
     ``exported`` is what the export of the same layers found: those need not be hashed again.  ``blobs`` are the
     layers that it stored in files, which need not be compressed again as long as those files are there.
+    ``before_commit`` may wait for something that the cache must not precede; what it raises ends the export.
     """
     transaction = None
     try:
@@ -64,6 +66,7 @@ def export_cache(
         work = _CacheExport(inputs, cache.metadata(), transaction, observe, known, stored, [])
         buildpacks = tuple(work.add_buildpack(buildpack) for buildpack in inputs.group.group)
         metadata = CacheMetadata(sbom=work.add_sbom(), buildpacks=buildpacks or None)
+        before_commit()
         transaction.commit(metadata)
     except LifecycleError as error:
         _LOG.warning("Failed to export cache: %s", error)

@@ -1,6 +1,6 @@
 """The run image after detection: extensions may have switched to one that analysis has not seen.
 
-Spec: platform.md "Restorer" (outputs), "Run Image Resolution".
+Spec: platform.md "Restorer" (outputs), "Run Image Resolution".  Reference: cmd/lifecycle/restorer.go.
 """
 
 from __future__ import annotations
@@ -14,40 +14,52 @@ from lifecycle.rules.run_image import listed, target_data
 if TYPE_CHECKING:
     from lifecycle.images.store import ImageStore
     from lifecycle.model.analyzed import Analyzed
+    from lifecycle.model.group import Group
     from lifecycle.model.run import Run
 
 
-def identify_run_image(analyzed: Analyzed, *, api: PlatformApi, run: Run, images: ImageStore) -> Analyzed:
-    """Return ``analyzed`` with reference and target of the run image filled in where they are missing.
+def with_readable_run_image(analyzed: Analyzed, *, run: Run, images: ImageStore) -> Analyzed:
+    """Return ``analyzed`` with a run image that can be read: its own, or a mirror that run.toml lists for it.
 
-    An image that run.toml lists may come from a mirror where it can't be read; the reference fails then.
+    One that run.toml does not list is left to whoever reads it.  Raises ``ImageError`` when none can be read.
+    """
+    chosen = analyzed.run_image
+    name = (chosen.image or chosen.reference) if chosen else ""
+    entry = listed(run, name) if name else None
+    if chosen is None or entry is None:
+        return analyzed
+    readable = next((each for each in (name, *entry.names()) if images.readable(each)), None)
+    if readable is None:
+        raise ImageError(
+            f"selected run image '{name}' is not accessible", remedy="make it or one of its mirrors readable"
+        )
+    if readable == name:
+        return analyzed
+    return analyzed.model_copy(
+        update={"run_image": chosen.model_copy(update={"image": readable, "reference": readable})}
+    )
+
+
+def must_be_identified(analyzed: Analyzed, group: Group) -> bool:
+    """Say whether the run image has to be looked at again: extensions extend it, or switched to an unknown one."""
+    chosen = analyzed.run_image
+    if chosen is None or not group.group_extensions:
+        return False
+    return chosen.extend or chosen.target is None or not chosen.target.os
+
+
+def identify_run_image(analyzed: Analyzed, *, api: PlatformApi, images: ImageStore) -> Analyzed:
+    """Return ``analyzed`` with the digest reference of the run image and what is known of its target.
+
     Raises ``ImageError`` when there is no such image that can be read.
     """
     chosen = analyzed.run_image
-    if chosen is None or PlatformFeature.TARGETS not in api:
+    if chosen is None:
         return analyzed
     name = chosen.image or chosen.reference
-    if chosen.target is not None and chosen.reference not in {"", chosen.image}:
-        return analyzed
-    if PlatformFeature.RESTORER_READS_RUN_TOML in api:
-        name = _readable(name, run, images)
     found = images.find(name)
     if found is None:
         raise ImageNotFoundError(f"run image '{name}' is not there", remedy="make it readable for this build")
-    identified = chosen.model_copy(
-        update={
-            "reference": found.reference,
-            "target": chosen.target or target_data(found.config, where=f"run image {name}"),
-        }
-    )
+    target = target_data(found.config, where=f"run image {name}") if PlatformFeature.TARGETS in api else None
+    identified = chosen.model_copy(update={"reference": found.reference, "target": target})
     return analyzed.model_copy(update={"run_image": identified})
-
-
-def _readable(name: str, run: Run, images: ImageStore) -> str:
-    entry = listed(run, name)
-    if entry is None:
-        return name
-    for each in (name, *entry.names()):
-        if images.readable(each):
-            return each
-    raise ImageError(f"selected run image '{name}' is not accessible", remedy="make it or one of its mirrors readable")

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from lifecycle.errors import CorruptImageError, ImageError, ImageNotFoundError, InvalidInputError
 from lifecycle.model.analyzed import Analyzed, RunImageChoice
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
+from lifecycle.model.group import Group, GroupElement
 from lifecycle.model.run import Run, RunImage, Stack
 from lifecycle.model.target import Distro, TargetData
 from lifecycle.oci.config import ImageConfig
 from lifecycle.oci.reference import parse_reference
 from lifecycle.phases.analyze import AnalyzeInputs, analyze
-from lifecycle.phases.restore_run_image import identify_run_image
+from lifecycle.phases.restore_run_image import identify_run_image, must_be_identified, with_readable_run_image
 from lifecycle.rules.run_image import by_preference, listed, target_data
 from lifecycle.testing.images import MemoryImages
 
@@ -185,6 +186,9 @@ def test_an_image_without_an_os_is_corrupt():
 # The restorer looks again
 
 
+EXTENDED = Group(group_extensions=(GroupElement(id="ext", version="1", api="0.10"),))
+
+
 def switched(image="two.example/run"):
     return Analyzed(run_image=RunImageChoice(reference=image, image=image))
 
@@ -193,28 +197,43 @@ def switched(image="two.example/run"):
 @pytest.mark.parametrize("api", WITH_RUN)
 def test_the_restorer_identifies_a_run_image_that_an_extension_chose(images, api):
     image = images.put("two.example/run", architecture="arm64")
-    found = identify_run_image(switched(), api=PlatformApi.parse(api), run=Run(images=(OFFERED,)), images=images)
+    assert must_be_identified(switched(), EXTENDED)
+    found = identify_run_image(switched(), api=PlatformApi.parse(api), images=images)
     assert found.run_image == RunImageChoice(
         reference=image.reference, image="two.example/run", target=TargetData(os="linux", arch="arm64")
     )
 
 
 @pytest.mark.requirement("PLAT-RES-029")
-@pytest.mark.parametrize("api", ["0.14", "0.15"])
-def test_the_restorer_takes_a_mirror_of_run_toml_where_the_image_can_not_be_read(images, api):
-    mirror = images.put("three.example/run")
+def test_the_restorer_takes_a_mirror_of_run_toml_where_the_image_can_not_be_read(images):
+    images.put("three.example/run")
     run = Run(images=(OFFERED,))
-    found = identify_run_image(switched(), api=PlatformApi.parse(api), run=run, images=images)
-    assert found.run_image.reference == mirror.reference
+    found = with_readable_run_image(switched(), run=run, images=images)
+    assert found.run_image == RunImageChoice(reference="three.example/run", image="three.example/run")
     with pytest.raises(ImageError, match=r"selected run image 'two.example/run' is not accessible"):
-        identify_run_image(switched(), api=PlatformApi.parse(api), run=run, images=MemoryImages())
+        with_readable_run_image(switched(), run=run, images=MemoryImages())
 
 
-def test_the_restorer_leaves_an_identified_run_image_alone(images):
+def test_the_restorer_leaves_a_readable_run_image_and_one_that_run_toml_does_not_list(images):
+    images.put("two.example/run")
+    run = Run(images=(OFFERED,))
+    assert with_readable_run_image(switched(), run=run, images=images) == switched()
+    assert with_readable_run_image(switched("other.example/run"), run=run, images=images) == switched(
+        "other.example/run"
+    )
+
+
+def test_the_restorer_does_not_look_at_a_run_image_that_is_identified():
     known = Analyzed(
         run_image=RunImageChoice(reference="x@sha256:1", image="x", target=TargetData(os="linux", arch="amd64"))
     )
-    assert identify_run_image(known, api=PlatformApi.parse("0.15"), run=Run(), images=images) is known
-    assert identify_run_image(switched(), api=PlatformApi.parse("0.11"), run=Run(), images=images) == switched()
-    with pytest.raises(ImageNotFoundError):
-        identify_run_image(switched("gone"), api=PlatformApi.parse("0.13"), run=Run(), images=images)
+    assert not must_be_identified(known, EXTENDED)
+    assert not must_be_identified(switched(), Group())
+    assert not must_be_identified(Analyzed(), EXTENDED)
+    extended = known.model_copy(update={"run_image": known.run_image.model_copy(update={"extend": True})})
+    assert must_be_identified(extended, EXTENDED)
+
+
+def test_a_run_image_that_is_not_there_can_not_be_identified(images):
+    with pytest.raises(ImageNotFoundError, match="run image 'gone' is not there"):
+        identify_run_image(switched("gone"), api=PlatformApi.parse("0.13"), images=images)

@@ -2,7 +2,9 @@
 
 import pytest
 
-from lifecycle.cli.local_images import LocalImages, destination
+from lifecycle.cli.build_images import BuildImages, destination
+from lifecycle.cli.image_locations import read_destination
+from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.errors import ImageNotFoundError
 from lifecycle.images.archive import ArchiveStore
 from lifecycle.images.image_platform import host_platform
@@ -18,8 +20,16 @@ def _image(user=""):
     return NewImage(base=None, layers=(), config=config)
 
 
+REMOTE = RemoteStores({})
+
+
+def _destination(tmp_path, output="out"):
+    location = read_destination(str(tmp_path / output)) if output else None
+    return destination(location, tmp_path / "images", REMOTE)
+
+
 def _images(tmp_path, run_image="scratch"):
-    return LocalImages(destination(tmp_path / "out", tmp_path / "images"), run_image=str(run_image))
+    return BuildImages(_destination(tmp_path), run_image=str(run_image), remote=REMOTE)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +37,7 @@ def _images(tmp_path, run_image="scratch"):
     [(None, LayoutStore), ("app.tar", ArchiveStore), ("app", DirectoryStore), ("app.tar.d", DirectoryStore)],
 )
 def test_the_output_decides_where_the_image_goes(tmp_path, output, kind):
-    assert type(destination(tmp_path / output if output else None, tmp_path / "images")) is kind
+    assert type(_destination(tmp_path, output)) is kind
 
 
 def test_scratch_is_an_image_for_this_host(tmp_path):
