@@ -1,11 +1,9 @@
 """Real registries for all tests, and a proxy that fails on demand; each skips where its program isn't installed."""
 
-import contextlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
-from parts.fault_proxy import FaultProxy
-from parts.http_server import LoopbackServer
+from parts.fault_proxy import FaultProxies
 from parts.registry import RegistryServer
 from parts.tls import CertificateAuthority, KeyPair, write_htpasswd
 from parts.token_server import TokenRegistry, TokenServer
@@ -25,8 +23,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for name, used in item.funcargs.items():
             if isinstance(used, RegistryServer):
                 report.sections.append((f"log of {name}", "\n".join(used.log.splitlines()[-_SHOWN_LINES:])))
-            elif isinstance(used, LoopbackServer):
-                report.sections.append((f"requests to {name}", "\n".join(map(repr, used.log[-_SHOWN_LINES:]))))
+            elif isinstance(used, FaultProxies):
+                report.sections += [
+                    (f"requests to {proxy.url}", "\n".join(map(repr, proxy.log[-_SHOWN_LINES:])))
+                    for proxy in used.started
+                ]
     return report
 
 
@@ -121,7 +122,7 @@ def token_registry(_token_registry: TokenRegistry) -> Iterator[TokenRegistry]:
 
 
 @pytest.fixture
-def fault_proxy() -> Iterator[Callable[..., FaultProxy]]:
+def fault_proxy() -> Iterator[FaultProxies]:
     """`fault_proxy("127.0.0.1:PORT", **as for FaultProxy)` starts one in front of that server for this test."""
-    with contextlib.ExitStack() as stack:
-        yield lambda target, **options: stack.enter_context(FaultProxy(target, **options))
+    with FaultProxies() as proxies:
+        yield proxies

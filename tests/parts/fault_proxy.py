@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from parts.http_server import CHUNK, Exchange, LoopbackServer
 
@@ -277,6 +278,18 @@ def _changed(chunks: Iterator[bytes], action: Action | None, wait: Callable[[flo
             case _:
                 yield data
         offset += len(data)
+
+
+class FaultProxies(contextlib.ExitStack):
+    """Starts proxies when called with what FaultProxy takes, and closes them all at its end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[FaultProxy] = []
+
+    def __call__(self, target: str, **options: Any) -> FaultProxy:
+        self.started.append(self.enter_context(FaultProxy(target, **options)))
+        return self.started[-1]
 
 
 class FileServer(LoopbackServer):

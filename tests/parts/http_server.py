@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPMessage
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
@@ -28,7 +28,7 @@ class SeenRequest:
 
     method: str
     path: str
-    headers: HTTPMessage = field(repr=False)
+    headers: Message = field(repr=False)
     body_bytes: int = 0
     status: int | None = None
     response_bytes: int = 0
@@ -229,7 +229,8 @@ class _Server(ThreadingHTTPServer):
         self._open.add(connection)
         return connection, address
 
-    def shutdown_request(self, request: socket.socket) -> None:
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        assert isinstance(request, socket.socket)
         self._open.discard(request)
         if request in self.resets:
             self.resets.discard(request)

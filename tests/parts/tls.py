@@ -122,11 +122,10 @@ def _certificate(
     pair = KeyPair(directory / f"{file_name}.crt", directory / f"{file_name}.key")
     configuration = directory / f"{file_name}.cnf"
     configuration.write_text(_CONFIGURATION.format(name=name, alternatives=", ".join(alternatives)), encoding="utf-8")
-    signed_by = () if issuer is None else ("-CA", issuer.certificate, "-CAkey", issuer.key)
-    openssl(
-        *("req", "-x509", "-config", configuration, "-extensions", section, "-days", "2", "-sha256"),
-        *("-newkey", *key, "-nodes", "-keyout", pair.key, "-out", pair.certificate),
-        *signed_by,
-    )
+    arguments: list[str | Path] = ["req", "-x509", "-config", configuration, "-extensions", section]
+    arguments += ["-days", "2", "-sha256", "-newkey", *key, "-nodes", "-keyout", pair.key, "-out", pair.certificate]
+    if issuer is not None:
+        arguments += ["-CA", issuer.certificate, "-CAkey", issuer.key]
+    openssl(*arguments)
     pair.key.chmod(0o600)
     return pair

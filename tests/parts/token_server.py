@@ -7,7 +7,7 @@ import urllib.parse
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPMessage
+from email.message import Message
 from pathlib import Path
 
 from parts.http_server import Exchange, LoopbackServer
@@ -26,7 +26,7 @@ class TokenRequest:
 
     method: str
     path: str
-    headers: HTTPMessage = field(repr=False)
+    headers: Message = field(repr=False)
     form: Mapping[str, str]
     """Query of a GET, form of a POST; `scope` has all scopes, separated by spaces."""
     user: str | None
