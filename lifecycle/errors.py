@@ -65,6 +65,63 @@ class CorruptImageError(ImageError):
     """An image lacks a part, or a part of it can't be understood."""
 
 
+class RegistryError(ImageError):
+    """A registry refuses or fails.
+
+    ``host`` is the ``host[:port]`` that was asked, ``status`` the HTTP status that it gave, if it gave one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | PathLike[str] | None = None,
+        remedy: str | None = None,
+        host: str = "",
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message, where=where, remedy=remedy)
+        self.host = host
+        self.status = status
+
+
+class AccessDeniedError(RegistryError):
+    """A registry does not let us read or write (401, 403)."""
+
+
+class BlobUnknownError(RegistryError):
+    """A registry does not take a manifest because it lacks a blob that the manifest names."""
+
+
+class RegistryConnectionError(RegistryError):
+    """A registry can't be reached, or the connection to it broke."""
+
+
+class RegistryBusyError(RegistryError):
+    """A registry can't answer now (408, 429, 5xx); ``retry_after`` is the wait in seconds that it asks for."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        where: str | PathLike[str] | None = None,
+        remedy: str | None = None,
+        host: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, where=where, remedy=remedy, host=host, status=status)
+        self.retry_after = retry_after
+
+
+class RegistryTlsError(RegistryError):
+    """One side of a TLS connection does not trust the other's certificate."""
+
+
+class DaemonError(ImageError):
+    """A container daemon can't be reached, or does not do what it was asked."""
+
+
 class CacheError(LifecycleError):
     """A cache, or an entry of it, can't be read or written."""
 
