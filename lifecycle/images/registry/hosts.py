@@ -7,13 +7,15 @@ Mirrors and moved registries come from ``registries.conf`` (``registries_conf``)
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ImageError
 from lifecycle.images.registry.certs_d import certs_dirs, host_certificates
 from lifecycle.images.registry.registries_conf import (
+    Location,
     PullFrom,
+    RegistryRule,
     read_registries_conf,
     registries_conf_files,
     rule_for,
@@ -25,13 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lifecycle.images.registry.registries_conf import Location, RegistryRule
     from lifecycle.oci.reference import Reference
 
 _HUB_AUTHORITY = "registry-1.docker.io"
-_PRIVATE = tuple(
-    ipaddress.ip_network(text) for text in ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1/128")
-)
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+_PRIVATE = tuple(ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Endpoint:
     ``repository`` the image's there.  ``schemes`` are to be tried in their order.  ``ca_file``, a file or
     directory, replaces the library's certificates where it is not ``None``; ``extra_ca_files`` are trusted as well
     (``trust.tls_context`` takes both).  ``client_cert`` is a certificate and its key.  ``use_proxy`` false means
-    that proxies named by the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``) are not for this endpoint.
+    that proxies named by the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``) are not for this endpoint:
+    it is called insecure by the user, or is on this host, to which Go's programs don't use proxies either.
     """
 
     registry: str
@@ -121,6 +122,17 @@ class Hosts:
             for endpoint in (*self.for_pull(reference), self.for_push(reference))
         )
 
+    def reaching(self, endpoint: Endpoint) -> Hosts:
+        """Return hosts in which the image of ``endpoint``, by its name there, is looked for there alone."""
+        rule = RegistryRule(
+            prefix=f"{endpoint.registry}/{endpoint.repository}",
+            location=Location("", insecure=not endpoint.verify),
+            mirrors=(),
+            blocked=False,
+            where="",
+        )
+        return replace(self, rules=(rule,))
+
     def _rule(self, reference: Reference) -> RegistryRule | None:
         rule = rule_for(self.rules, reference)
         if rule is not None and rule.blocked:
@@ -147,7 +159,7 @@ class Hosts:
             ca_file=self.bundles[0] if self.bundles else None,
             extra_ca_files=(*self.bundles[1:], *certificates.ca_files),
             client_cert=certificates.client_cert,
-            use_proxy=not flagged,
+            use_proxy=not flagged and not on_this_host(registry),
             is_mirror=is_mirror,
         )
 
@@ -171,11 +183,22 @@ def _asked(mirror: Location, reference: Reference) -> bool:
 
 def may_speak_http(registry: str) -> bool:
     """Say whether plain http is acceptable: on this host and in private IPv4 networks, as in the reference."""
-    host = registry.rpartition("]")[0].removeprefix("[") if registry.startswith("[") else registry.partition(":")[0]
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+    return on_this_host(registry) or _in_networks(_host(registry), _PRIVATE)
+
+
+def on_this_host(registry: str) -> bool:
+    """Say whether a registry is named as one on this host."""
+    host = _host(registry)
+    return host == "localhost" or host.endswith(".localhost") or _in_networks(host, _LOOPBACK)
+
+
+def _host(registry: str) -> str:
+    return registry[1:].partition("]")[0] if registry.startswith("[") else registry.partition(":")[0]
+
+
+def _in_networks(host: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    return any(address in network for network in _PRIVATE)
+    return any(address in network for network in networks)

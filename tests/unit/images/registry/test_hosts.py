@@ -1,5 +1,7 @@
 """How registries are reached."""
 
+from dataclasses import replace
+
 import pytest
 
 from lifecycle.errors import ImageError, InvalidFileError
@@ -63,6 +65,24 @@ def test_this_host_and_private_networks_may_speak_http_after_https(read, registr
 )  # fmt: skip
 def test_all_others_speak_https_only(registry):
     assert not may_speak_http(registry)
+
+
+@pytest.mark.parametrize(
+    ("registry", "expected"),
+    [("localhost:5000", False), ("a.localhost", False), ("127.1.2.3", False), ("[::1]:80", False), ("10.0.0.1", True)],
+)
+def test_proxies_are_not_for_this_host(read, registry, expected):
+    (found,) = read().for_pull(parse_reference(f"{registry}/team/app"))
+    assert found.use_proxy is expected
+
+
+def test_an_endpoint_can_be_reached_alone(read):
+    hosts = read(MIRRORS, insecure=["all.com"])
+    for endpoint in hosts.for_pull(APP):
+        alone = hosts.reaching(endpoint)
+        name = parse_reference(f"{endpoint.registry}/{endpoint.repository}")
+        assert alone.for_pull(name) == (replace(endpoint, is_mirror=False),)
+        assert alone.for_push(name) == replace(endpoint, is_mirror=False)
 
 
 @pytest.mark.parametrize("prefix", ["example.com", "example.com/team", "example.com/team/app:1", "exam"])
