@@ -5,14 +5,15 @@ Spec: platform.md "Build" (operation); extensions/project-descriptor.md.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lifecycle.cli import steps
 from lifecycle.cli.build_images import BuildImages, destination
+from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.flags import ParsedFlags
 from lifecycle.cli.image_locations import IN_FILES, Location, read_destination
@@ -29,7 +30,6 @@ from lifecycle.errors import (
     LifecycleError,
     NoGroupDetectedError,
 )
-from lifecycle.executables import namespace
 from lifecycle.executables.process import run_process
 from lifecycle.files.app_source import copy_app
 from lifecycle.files.codec import load
@@ -41,13 +41,12 @@ from lifecycle.phases.restore_run_image import identify_run_image
 from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from lifecycle.cli.build_log import BuildLog
     from lifecycle.model.analyzed import Analyzed
 
-LAYERS = PurePosixPath("/layers")
-WORKSPACE = PurePosixPath("/workspace")
 _UMASK = 0o022
 
 
@@ -96,11 +95,18 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         tree = BuildpackTree(workspace.cnb / "buildpacks")
         _fill_tree(tree, request, project, app)
         _write_platform_env(workspace, request, project)
-        mounts = _enter(workspace, log)
-        settings = _settings(request, workspace, cache.absolute(), environment, mounts)
-        _run(settings, images, remote, environment, log, mounted=bool(mounts))
-        app_facts = {"mounts": mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
-        remember(workspace, state, app_facts)
+        paths = enter(workspace, log)
+        try:
+            given = (request, workspace, cache.absolute(), environment)
+            seen = _settings(paths, *given)
+            # A link to a directory is no directory: our own work on it needs its own name.
+            settings = seen if paths.mounts else _settings(own_names(workspace), *given)
+            warn = functools.partial(_warn_of_paths, workspace, paths, log)
+            _run(settings, images, remote, environment, log, seen=seen, warn=warn)
+        finally:
+            paths.release()
+        facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
+        remember(workspace, state, facts)
     except BaseException:
         discard(workspace)
         raise
@@ -151,43 +157,16 @@ def _write_platform_env(workspace: Workspace, request: BuildRequest, project: Pr
         (workspace.platform / "env" / name).write_bytes(os.fsencode(value))
 
 
-def _enter(workspace: Workspace, log: BuildLog) -> dict[str, str]:
-    """Give the build its own view of the file system and return its mounts; none where the host forbids it."""
-    mounts = {
-        str(LAYERS): workspace.layers,
-        str(WORKSPACE): workspace.app,
-        "/platform": workspace.platform,
-        "/cnb": workspace.cnb,
-    }
-    if Path("/cnb").exists():
-        del mounts["/cnb"]
-    problem = namespace.obstacle(mounts, workspace.root)
-    if problem is not None:
-        log.warning(
-            f"this host forbids mount namespaces ({problem}): buildpacks run in {workspace.path}, so layers that "
-            f"contain absolute paths will not work in the image"
-        )
-        return {}
-    namespace.enter(mounts, workspace.root)
-    return {name: str(path) for name, path in mounts.items()}
-
-
 def _settings(
-    request: BuildRequest,
-    workspace: Workspace,
-    cache: Path,
-    environment: Mapping[str, str],
-    mounts: Mapping[str, str],
+    paths: BuildPaths, request: BuildRequest, workspace: Workspace, cache: Path, environment: Mapping[str, str]
 ) -> Settings:
-    mounted = bool(mounts)
-    cnb = Path("/cnb") if "/cnb" in mounts else workspace.cnb
     values = {
-        "app": str(WORKSPACE) if mounted else str(workspace.app),
-        "layers": str(LAYERS) if mounted else str(workspace.layers),
-        "platform": "/platform" if mounted else str(workspace.platform),
-        "buildpacks": str(cnb / "buildpacks"),
-        "extensions": str(cnb / "extensions"),
-        "order": str(cnb / "order.toml"),
+        "app": str(paths.app),
+        "layers": str(paths.layers),
+        "platform": str(paths.platform),
+        "buildpacks": str(paths.cnb / "buildpacks"),
+        "extensions": str(paths.cnb / "extensions"),
+        "order": str(paths.cnb / "order.toml"),
         "cache-dir": str(cache),
         "cache-image": request.cache_image,
         "run-image": request.run_image,
@@ -214,23 +193,25 @@ def _run(
     environment: Mapping[str, str],
     log: BuildLog,
     *,
-    mounted: bool,
+    seen: Settings,
+    warn: Callable[[], None],
 ) -> None:
-    paths = steps.ImagePaths(LAYERS, WORKSPACE, normalise_ancestors=True)
+    """Run the phases; those that run buildpacks have the paths of ``seen``."""
+    paths = steps.ImagePaths(LAYERS, APP, normalise_ancestors=True)
     cache = open_cache(settings, remote, progress=log.progress)
     log.heading("Analyzing")
     analyzed = steps.analyze(settings, images=images, cache_images=cache_images(settings, remote), paths=paths)
     previous = analyzed.image.reference if analyzed.image else ""
     log.note(f"previous image {previous}" if previous else "no previous image, every layer will be new")
     log.heading("Detecting")
-    found = _detect(settings, analyzed, environment, log)
+    found = _detect(seen, analyzed, environment, log)
     log.group(found.group)
     images, found = _follow_extensions(settings, analyzed, found, images, log)
     log.heading("Restoring")
     log.restored(steps.restore(settings, found.analyzed, found.group, cache=cache, paths=paths))
     log.heading("Building")
     metadata = steps.build(
-        settings,
+        seen,
         found.analyzed,
         found.group,
         found.plan,
@@ -239,8 +220,7 @@ def _run(
         output=log.output,
         on_start=log.buildpack,
     )
-    if not mounted:
-        _warn_of_paths(settings, log)
+    warn()
     log.heading("Exporting")
     ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images, paths=paths)
     exported = steps.export(
@@ -301,22 +281,7 @@ def _follow_extensions(
     return images, replace(found, analyzed=identified)
 
 
-def _warn_of_paths(settings: Settings, log: BuildLog) -> None:
-    """Name the launch files that contain this host's path of the layers directory."""
-    needle = os.fsencode(settings.path("layers"))
-    for directory, _, names in os.walk(settings.path("layers")):
-        for name in names:
-            path = Path(directory, name)
-            if path.is_file() and not path.is_symlink() and _contains(path, needle):
-                log.warning(f"{path} contains the path of this build and will not work in the image")
-                return
-
-
-def _contains(path: Path, needle: bytes) -> bool:
-    tail = b""
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            if needle in tail + chunk:
-                return True
-            tail = chunk[-len(needle) :]
-    return False
+def _warn_of_paths(workspace: Workspace, paths: BuildPaths, log: BuildLog) -> None:
+    for path in files_with_paths(workspace, paths):
+        log.warning(f"{path} contains the path of this build and will not work in the image")
+        return

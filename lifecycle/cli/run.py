@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from lifecycle.cli.build_paths import APP, LAYERS, fixed_names
 from lifecycle.cli.workspace import last_build, state_dir
 from lifecycle.executables import namespace
 from lifecycle.launcher import launcher_path
@@ -22,16 +23,18 @@ def run_last_build(process: str | None, args: Sequence[str], environment: Mappin
     workspace, facts = last_build(state_dir(environment))
     mounts = {name: Path(path) for name, path in facts.get("mounts", {}).items()}
     launcher = launcher_path()
+    process = process or _default_process(workspace.layers)
     if mounts and namespace.obstacle(mounts, workspace.root) is None:
         namespace.enter(mounts, workspace.root)
-        layers, app = Path("/layers"), Path("/workspace")
+        layers, app = Path(LAYERS), Path(APP)
     else:
-        layers, app = workspace.layers, workspace.app
+        paths = fixed_names(workspace)
+        layers, app = paths.layers, paths.app
     launch(
         launcher=launcher,
         layers_dir=layers,
         app_dir=app,
-        process=process or _default_process(layers),
+        process=process,
         args=list(args),
         platform_api=str(facts["platform_api"]),
         env=environment,

@@ -25,8 +25,8 @@ def launch(
     """Replace this Python process by the launcher, which starts ``process`` or the command in ``args``."""
     variables = {
         **env,
-        "CNB_LAYERS_DIR": str(layers_dir.resolve()),
-        "CNB_APP_DIR": str(app_dir.resolve()),
+        "CNB_LAYERS_DIR": str(layers_dir.absolute()),
+        "CNB_APP_DIR": str(app_dir.absolute()),
         "CNB_PLATFORM_API": platform_api,
     }
     try:
