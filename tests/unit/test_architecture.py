@@ -26,7 +26,7 @@ ALLOWED = {
     "files": {"errors", "oci", "model", "rules.environment"},
     "layers": {"errors", "oci"},
     "executables": {"errors", "model", "rules", "files"},
-    "images": {"errors", "oci", "model", "layers", "files.atomic"},
+    "images": {"errors", "oci", "model", "layers", "files.atomic", "__version__"},
     "cache": {"errors", "oci", "model", "layers", "images", "files"},
     "phases": {"errors", "oci", "model", "rules", "files", "layers", "executables", "images.store", "images.scratch", "cache.store"},
     "launcher": {"errors"},

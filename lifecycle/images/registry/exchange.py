@@ -201,7 +201,11 @@ class Exchange:
         shown = self._authentication.known(endpoint, request.scopes, url=url, where=request.where)
         response = self._send(endpoint, request, url, shown)
         if response.status == _UNAUTHORIZED:
-            other = self._authentication.answer(endpoint, request.scopes, response, shown, where=request.where)
+            try:
+                other = self._authentication.answer(endpoint, request.scopes, response, shown, where=request.where)
+            except BaseException:
+                response.close()
+                raise
             if other is not None:
                 response.finish()
                 shown = other

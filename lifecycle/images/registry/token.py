@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from lifecycle import __version__
 from lifecycle.errors import RegistryError
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def token_request(challenge: Challenge, realm: str, scopes: tuple[Scope, ...], c
         form = {
             "grant_type": "refresh_token",
             "service": service,
-            "client_id": f"cnb-lifecycle/{__version__}",
+            "client_id": "cnb-lifecycle",
             "scope": " ".join(texts),
             "refresh_token": credential.identity_token,
         }
