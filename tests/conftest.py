@@ -1,12 +1,17 @@
 """Real registries for all tests, and a proxy that fails on demand; each skips where its program isn't installed."""
 
 from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from parts.fault_proxy import FaultProxies
 from parts.registry import RegistryServer
 from parts.tls import CertificateAuthority, KeyPair, write_htpasswd
 from parts.token_server import TokenRegistry, TokenServer
+
+if TYPE_CHECKING:
+    from lifecycle.images.registry.client import RegistryClient
+    from lifecycle.images.registry.store import RegistryStore
 
 USER = ("writer", "pass:word of the writer")
 READER = ("reader", "password of the reader")
@@ -126,3 +131,24 @@ def fault_proxy() -> Iterator[FaultProxies]:
     """`fault_proxy("127.0.0.1:PORT", **as for FaultProxy)` starts one in front of that server for this test."""
     with FaultProxies() as proxies:
         yield proxies
+
+
+@pytest.fixture
+def registry_client(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RegistryClient]":
+    """A client without credentials, mirrors and certificates."""
+    from lifecycle.images.registry.client import RegistryClient
+    from lifecycle.images.registry.credentials import default_keychain
+    from lifecycle.images.registry.hosts import Hosts
+
+    keychain = default_keychain({"HOME": str(tmp_path_factory.mktemp("home-without-keys"))})
+    with RegistryClient(Hosts(), keychain) as client:
+        yield client
+
+
+@pytest.fixture
+def registry_store(registry_client: "RegistryClient") -> "RegistryStore":
+    """The registries that `registry_client` reaches as a store of images for linux/amd64."""
+    from lifecycle.images.image_platform import ImagePlatform
+    from lifecycle.images.registry.store import RegistryStore
+
+    return RegistryStore(registry_client, platform=ImagePlatform())

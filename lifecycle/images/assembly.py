@@ -56,9 +56,12 @@ class MediaTypes:
         return DOCKER_LAYER if self.docker else OCI_LAYER
 
     def layer(self, path: Path) -> str:
-        """Return the type of a new layer by the first bytes of its file."""
-        with path.open("rb") as file:
-            start = file.read(len(_ZSTD))
+        """Return the type of a new layer by the first bytes of its file; raise ``ImageError`` if it has none."""
+        try:
+            with path.open("rb") as file:
+                start = file.read(len(_ZSTD))
+        except OSError as error:
+            raise ImageError(f"can't be read: {error.strerror}", where=path) from error
         if start == _ZSTD:
             # Docker has no type of its own for it.
             return OCI_LAYER_ZSTD

@@ -120,7 +120,7 @@ class MemoryImages:
                 data = _stored(layer.image, layer.diff_id, descriptor)
             else:
                 descriptor = Descriptor(DOCKER_LAYER_GZIP, layer.size, Digest(layer.digest))
-                data = layer.path.read_bytes()
+                data = b"".join(layer.chunks())
             if data is not None:
                 chunks = verified([data], digest=descriptor.digest, size=descriptor.size, where=names[0])
                 blobs[descriptor.digest] = b"".join(chunks)

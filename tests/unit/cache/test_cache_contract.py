@@ -1,6 +1,7 @@
 """What every cache promises, asked of the one in memory, of the one in a directory and of those in images."""
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 
 import pytest
@@ -15,6 +16,7 @@ from lifecycle.oci.digest import DiffId
 from lifecycle.testing.cache import MemoryCache
 from lifecycle.testing.images import MemoryImages
 
+NUMBERS = itertools.count()
 MISSING = DiffId("sha256:" + "0" * 64)
 
 
@@ -36,8 +38,9 @@ def described(*tars):
     return CacheMetadata(buildpacks=(BuildpackLayers(key="a/b", version="1", layers=layers),))
 
 
-@pytest.fixture(params=["memory", "volume", "image in memory", "image in a layout"])
+@pytest.fixture(params=["memory", "volume", "image in memory", "image in a layout", "image in a registry"])
 def cache(request, tmp_path):
+    name = "reg.example/cache"
     match request.param:
         case "memory":
             return MemoryCache()
@@ -47,9 +50,12 @@ def cache(request, tmp_path):
             images = MemoryImages()
         case "image in a layout":
             images = LayoutStore(tmp_path / "layouts")
+        case "image in a registry":
+            images = request.getfixturevalue("registry_store")
+            name = f"{request.getfixturevalue('registry').host}/cache-contract/{next(NUMBERS)}"
     work_dir = tmp_path / "work"
     work_dir.mkdir()
-    return ImageCache("reg.example/cache", images=images, work_dir=work_dir)
+    return ImageCache(name, images=images, work_dir=work_dir)
 
 
 def fill(cache, *tars):

@@ -1,0 +1,283 @@
+"""Pushes an image: its blobs once to each repository, then one manifest for each tag.
+
+A blob is sent only if the repository lacks it and no other repository of the registry can lend it.  A tag
+is written last, so it appears whole or not at all.  Spec: OCI distribution-spec "Push".
+Reference: what is sent in which order; layers that may not be distributed are left out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import AccessDeniedError, BlobUnknownError, CorruptImageError, ImageError, LifecycleError
+from lifecycle.images.assembly import blob_descriptor, config_descriptor, layers_of, manifest_of, media_types
+from lifecycle.images.registry.image import RegistryImage, at_digest, blob_task
+from lifecycle.images.store import BlobSource, NewImage, ReusedLayer, WrittenImage
+from lifecycle.images.stored_image import StoredImage, layer_descriptor
+from lifecycle.layers.blob import write_blob
+from lifecycle.oci.digest import digest_of
+from lifecycle.oci.manifest import NON_DISTRIBUTABLE_TYPES, Descriptor
+from lifecycle.oci.reference import parse_tag
+from lifecycle.progress import Progress, watched
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from lifecycle.images.assembly import MediaTypes
+    from lifecycle.images.registry.client import RegistryClient
+    from lifecycle.images.store import Image
+    from lifecycle.layers.blob import LayerBlob
+    from lifecycle.oci.digest import DiffId, Digest
+    from lifecycle.oci.reference import Reference
+
+
+@dataclass(slots=True)
+class Holders:
+    """Which repositories are known to have a blob, for others of the same registry to take it from there."""
+
+    _known: defaultdict[Digest, dict[str, Reference]] = field(default_factory=lambda: defaultdict(dict))
+
+    def add(self, digest: Digest, repository: Reference) -> None:
+        """Note that ``repository`` has the blob."""
+        self._known[digest].setdefault(repository.context, repository)
+
+    def others(self, digest: Digest, target: Reference) -> tuple[Reference, ...]:
+        """Return the repositories beside ``target``, in its registry, that have the blob."""
+        return tuple(
+            each
+            for context, each in tuple(self._known[digest].items())
+            if each.registry == target.registry and context != target.context
+        )
+
+
+def push(
+    client: RegistryClient,
+    image: NewImage,
+    names: Sequence[str],
+    *,
+    work_dir: Path,
+    holders: Holders,
+    progress: Progress,
+    parallel: int,
+) -> WrittenImage:
+    """Write ``image`` under all ``names``; what fails is told for each of them.
+
+    Layers of images that have no blobs are compressed into ``work_dir``, which the caller removes.
+    """
+    targets = {name: parse_tag(name) for name in names}
+    config = image.config.dumps()
+    try:
+        parts, layers = _parts(image, work_dir, where=names[0])
+    except LifecycleError as error:
+        return WrittenImage((), "", digest_of(config), failures=dict.fromkeys(targets, str(error)))
+    for part in parts:
+        for source in part.images:
+            if isinstance(source, RegistryImage):
+                holders.add(part.descriptor.digest, source.location)
+    types = media_types(image)
+    manifest = manifest_of(image, config, layers).dumps()
+    pushing = _Push(client, parts, config, config_descriptor(config, types), holders, progress, parallel)
+    failures: dict[str, str] = {}
+    repositories: dict[str, dict[str, Reference]] = {}
+    for name, target in targets.items():
+        repositories.setdefault(target.context, {})[name] = target
+    for tags in repositories.values():
+        failures |= pushing.to_repository(tags, manifest, types.manifest)
+    written = tuple(name for name in targets if name not in failures)
+    digest = digest_of(manifest)
+    return WrittenImage(
+        names=written,
+        reference=at_digest(targets[written[0]], digest).name if written else "",
+        image_id=digest_of(config),
+        digest=digest,
+        manifest_size=len(manifest),
+        failures={name: failures[name] for name in targets if name in failures},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A layer's blob and all that have it: files of this build and images."""
+
+    descriptor: Descriptor
+    files: tuple[LayerBlob, ...] = ()
+    images: tuple[StoredImage, ...] = ()
+
+    def chunks(self, target: Reference) -> Iterator[bytes]:
+        """Yield its bytes from anywhere but the repository ``target``, which lacks it."""
+        if self.files:
+            return self.files[0].chunks()
+        for image in self._elsewhere(target):
+            # What a registry lists it has, and may be reached through a mirror only.
+            if isinstance(image, RegistryImage) or image.has_blob(self.descriptor):
+                return image.blob(self.descriptor)
+        raise CorruptImageError(
+            f"lacks the layer {self.descriptor.digest}",
+            where=self.images[0].name,
+            remedy="push that image again, or use one that has all of its layers",
+        )
+
+    def comes_from_elsewhere(self, target: Reference) -> bool:
+        """Say whether anything but the repository ``target`` may have it."""
+        return bool(self.files or self._elsewhere(target))
+
+    def _elsewhere(self, target: Reference) -> list[StoredImage]:
+        return [
+            image
+            for image in self.images
+            if not isinstance(image, RegistryImage) or image.location.context != target.context
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _ImageLayer:
+    """A layer of an image that keeps no blobs."""
+
+    image: Image
+    diff_id: DiffId
+
+    def chunks(self) -> Iterator[bytes]:
+        return self.image.layer(self.diff_id)
+
+
+def _parts(image: NewImage, work_dir: Path, *, where: str) -> tuple[list[_Part], list[Descriptor]]:
+    """Return the blobs to push, the biggest first, and the descriptors of all layers in their order."""
+    types = media_types(image)
+    found = [_part(layer, types, work_dir) for layer in layers_of(image, where=where)]
+    parts: dict[Digest, _Part] = {}
+    for part in found:
+        descriptor = part.descriptor
+        if not descriptor.urls and descriptor.media_type not in NON_DISTRIBUTABLE_TYPES:
+            known = parts.get(descriptor.digest, _Part(descriptor))
+            parts[descriptor.digest] = _Part(descriptor, (*known.files, *part.files), (*known.images, *part.images))
+    return sorted(parts.values(), key=lambda part: -part.descriptor.size), [part.descriptor for part in found]
+
+
+def _part(layer: LayerBlob | ReusedLayer, types: MediaTypes, work_dir: Path) -> _Part:
+    if isinstance(layer, ReusedLayer):
+        image = layer.image
+        descriptor = layer_descriptor(image, layer.diff_id)
+        if isinstance(image, BlobSource):
+            return _Part(descriptor, images=(image,))
+        layer = write_blob(_ImageLayer(image, layer.diff_id), work_dir)
+    return _Part(blob_descriptor(layer, types), files=(layer,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Push:
+    """The way of one image into the repositories of its names."""
+
+    client: RegistryClient
+    parts: Sequence[_Part]
+    config: bytes
+    config_descriptor: Descriptor
+    holders: Holders
+    progress: Progress
+    parallel: int
+
+    def to_repository(self, tags: dict[str, Reference], manifest: bytes, media_type: str) -> dict[str, str]:
+        """Push to the repository of ``tags`` and return why some of them could not be written."""
+        failures: dict[str, str] = {}
+        missing: dict[str, Reference] = {}
+        for name, tag in tags.items():
+            try:
+                if not self._has(tag, digest_of(manifest)):
+                    missing[name] = tag
+            except LifecycleError as error:
+                failures[name] = str(error)
+        if not missing:
+            return failures
+        repository = next(iter(missing.values()))
+        try:
+            self._send_blobs(repository)
+        except LifecycleError as error:
+            return failures | dict.fromkeys(missing, str(error))
+        sent_again = False
+        for name, tag in missing.items():
+            try:
+                try:
+                    self.client.put_manifest(tag, manifest, media_type)
+                except BlobUnknownError:
+                    if sent_again:
+                        raise
+                    # What the registry had a moment ago it may have removed as garbage, and still claim to have.
+                    sent_again = True
+                    self._send_blobs(repository, again=True)
+                    self.client.put_manifest(tag, manifest, media_type)
+            except LifecycleError as error:
+                failures[name] = str(error)
+        return failures
+
+    def _has(self, tag: Reference, digest: Digest) -> bool:
+        """Say whether the tag is there already; a token to push may not allow to ask."""
+        try:
+            found = self.client.head_manifest(tag)
+        except AccessDeniedError:
+            return False
+        return found is not None and found.digest == digest
+
+    def _send_blobs(self, target: Reference, *, again: bool = False) -> None:
+        """Send all that the repository lacks; at the first failure the others stop.
+
+        With ``again``, all that can be had elsewhere is sent, whatever the registry says that it has.
+        """
+        stopped = threading.Event()
+        errors: list[BaseException] = []
+
+        def send(part: _Part) -> None:
+            try:
+                self._send(target, part, stopped, again=again)
+            except BaseException as error:
+                errors.append(error)
+                stopped.set()
+                raise
+
+        with ThreadPoolExecutor(self.parallel, thread_name_prefix="push") as workers:
+            try:
+                wait([workers.submit(send, part) for part in self.parts])
+            finally:
+                # Where this thread was interrupted, the others stop too.
+                stopped.set()
+        if errors:
+            raise errors[0]
+        if again or not self.client.has_blob(target, self.config_descriptor):
+            self.client.upload_blob(target, self.config_descriptor, lambda: iter((self.config,)))
+
+    def _send(self, target: Reference, part: _Part, stopped: threading.Event, *, again: bool) -> None:
+        descriptor = part.descriptor
+        _go_on(stopped)
+        if not (again and part.comes_from_elsewhere(target)):
+            if self.client.has_blob(target, descriptor):
+                self.holders.add(descriptor.digest, target)
+                return
+            for source in self.holders.others(descriptor.digest, target):
+                if self.client.mount_blob(target, descriptor, source=source):
+                    self.holders.add(descriptor.digest, target)
+                    return
+        self.client.upload_blob(
+            target,
+            descriptor,
+            lambda: watched(
+                _until(stopped, part.chunks(target)),
+                self.progress,
+                task=blob_task("Pushing", target, descriptor),
+                total=descriptor.size,
+            ),
+        )
+        self.holders.add(descriptor.digest, target)
+
+
+def _until(stopped: threading.Event, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        _go_on(stopped)
+        yield chunk
+
+
+def _go_on(stopped: threading.Event) -> None:
+    if stopped.is_set():
+        raise ImageError("stopped, for another layer could not be pushed")
