@@ -1,8 +1,9 @@
-"""The commands for people: build an app, run it."""
+"""The commands for people: build an app, run it, find out what stands in the way."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -151,6 +152,30 @@ def run(
 
 def _insecure_registries() -> list[str]:
     return [name.strip() for name in os.environ.get("CNB_INSECURE_REGISTRIES", "").split(",") if name.strip()]
+
+
+@app.command()
+def doctor(
+    references: Annotated[
+        list[str] | None, typer.Argument(metavar="REF", help="Images whose registries are tried.")
+    ] = None,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Leave out whether they can be pushed.")] = False,  # noqa: FBT002
+    insecure_registry: Annotated[
+        list[str] | None, typer.Option(help="Names that begin so may be reached without TLS; repeatable.")
+    ] = None,
+    cache_dir: Annotated[Path | None, typer.Option(help="Where layers would be cached.  [one for each app]")] = None,
+) -> None:
+    """Say what would stand in the way of a build, and what to do about it."""
+    from lifecycle.cli.doctor import DoctorRequest, diagnose
+
+    request = DoctorRequest(
+        references=tuple(references or ()),
+        read_only=read_only,
+        insecure=(*(insecure_registry or ()), *_insecure_registries()),
+        cache_dir=cache_dir,
+    )
+    if not diagnose(request, environment=os.environ, out=sys.stdout):
+        raise typer.Exit(1)
 
 
 def _default_tag(source: Path, output: str) -> str:
