@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from lifecycle.errors import CorruptImageError, ExportError, UnsafeArchiveError
+from lifecycle.layers.zstd import is_zstd, unpacked
 from lifecycle.oci.digest import DiffId, Digest, verified
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Compression = Literal["gzip", "none"]
 
 _GZIP_HEADER = bytes.fromhex("1f8b08000000000004ff")
 _GZIP_MAGIC = b"\x1f\x8b"
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_LONGEST_MAGIC = 4
 _CHUNK = 1 << 18
 _MODE = 0o644
 
@@ -96,30 +97,27 @@ def decompressed(
     limit: int = MAX_UNCOMPRESSED,
     max_ratio: int | None = None,
 ) -> Iterator[bytes]:
-    """Yield the tar of a stored layer, gzipped or not as its first bytes say, whatever its media type.
+    """Yield the tar of a stored layer, packed by gzip, zstd or not at all, as its first bytes and no media type say.
 
-    Raises ``CorruptImageError`` for a broken stream or a compression that is not supported,
-    ``UnsafeArchiveError`` for more than ``limit`` bytes or, beyond the first MiB, ``max_ratio`` times what
-    was read.
+    Raises ``CorruptImageError`` for a broken stream or one that takes too much memory, ``UnsafeArchiveError`` for
+    more than ``limit`` bytes or, beyond the first MiB, ``max_ratio`` times what was read.
     """
     stream = iter(chunks)
     head = b""
     for chunk in stream:
         head += chunk
-        if len(head) >= len(_ZSTD_MAGIC):
+        if len(head) >= _LONGEST_MAGIC:
             break
     whole = _chained(head, stream)
-    if head.startswith(_ZSTD_MAGIC):
-        raise CorruptImageError(
-            "is compressed with zstd, which is not supported", where=where, remedy="store the layer gzipped"
-        )
     bound = _Bound(limit, max_ratio, where)
     if head.startswith(_GZIP_MAGIC):
         yield from _gunzipped(whole, bound)
-        return
-    for chunk in whole:
-        bound.add(read=len(chunk), written=len(chunk))
-        yield chunk
+    elif is_zstd(head):
+        yield from _unzstd(whole, bound)
+    else:
+        for chunk in whole:
+            bound.add(read=len(chunk), written=len(chunk))
+            yield chunk
 
 
 class _Measure:
@@ -238,6 +236,19 @@ def _gunzipped(chunks: Iterable[bytes], bound: _Bound) -> Iterator[bytes]:
         raise CorruptImageError(f"is not a valid gzip stream: {error}", where=bound.where) from error
     if not member.eof:
         raise CorruptImageError("is a truncated gzip stream", where=bound.where)
+
+
+def _unzstd(chunks: Iterable[bytes], bound: _Bound) -> Iterator[bytes]:
+    """Yield the content of all frames of a zstd stream."""
+
+    def counted() -> Iterator[bytes]:
+        for chunk in chunks:
+            bound.add(read=len(chunk))
+            yield chunk
+
+    for content in unpacked(counted(), where=bound.where):
+        bound.add(written=len(content))
+        yield content
 
 
 def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -53,6 +53,7 @@ DOORS = {
     "subprocess": {"executables/process.py", "images/registry/credential_helper.py", "launcher/build.py"},
     "pathspec": {"files/app_source.py"},
     "hatchling": {"launcher/hatch_build.py"},
+    "zstandard": {"layers/zstd.py"},
     "oras": {"images/registry/transport.py"},
     "requests": {"images/registry/transport.py"},
     "urllib3": {"images/registry/transport.py"},

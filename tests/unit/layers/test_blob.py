@@ -156,11 +156,6 @@ def test_rubbish_after_the_stream_is_refused() -> None:
         list(decompressed([gzip.compress(b"x") + b"rubbish"]))
 
 
-def test_zstd_is_refused_by_name() -> None:
-    with pytest.raises(CorruptImageError, match="zstd"):
-        list(decompressed([b"\x28\xb5", b"\x2f\xfd rest"]))
-
-
 def test_levels_of_zlib_are_respected(tmp_path: Path) -> None:
     stored = write_blob(Bytes(TAR), tmp_path, level=9).path.read_bytes()
 
