@@ -114,13 +114,12 @@ def _run_struct(run: Mapping[str, Any]) -> Struct:
     fields = Struct()
     for key in _RUN_CONFIG_KEYS:
         value = run.get(key)
+        if key == "Healthcheck" and value is not None:
+            fields[key] = Struct((name, value[name]) for name in _HEALTHCHECK_KEYS if value.get(name))
+            continue
         if value in (None, "", False, 0) or value in ([], {}):
             continue
-        if key == "Healthcheck":
-            value = Struct((name, value[name]) for name in _HEALTHCHECK_KEYS if value.get(name))
-        elif isinstance(value, tuple):
-            value = list(value)
-        fields[key] = value
+        fields[key] = list(value) if isinstance(value, tuple) else value
     return fields
 
 

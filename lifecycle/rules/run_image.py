@@ -65,6 +65,15 @@ def listed(run: Run, name: str) -> RunImage | None:
     return next((entry for entry in run.images if any(same_image_name(name, each) for each in entry.names())), None)
 
 
+def analyzed_name(name: str, reference: str) -> str:
+    """Return the name of a run image as analyzed.toml has it.
+
+    Reference: an image in a layout directory is called by its path, which no entry of run.toml equals.
+    """
+    path, at, _ = reference.rpartition("@")
+    return path if at and path.startswith("/") else name
+
+
 def target_data(config: ImageConfig, *, where: str) -> TargetData:
     """Return what the configuration of a base image tells of its target.
 

@@ -62,6 +62,11 @@ def test_empty_values_are_left_out():
     assert json.loads(_read(config={"Env": [], "User": "", "Labels": {}, "Tty": False}).dumps())["config"] == {}
 
 
+@pytest.mark.parametrize("check", [{}, {"StartInterval": 3}, {"Retries": 0, "Test": []}], ids=str)
+def test_a_health_check_without_known_values_stays_an_object(check):
+    assert json.loads(_read(config={"Healthcheck": check}).dumps())["config"] == {"Healthcheck": {}}
+
+
 @pytest.mark.parametrize(
     "fields",
     [

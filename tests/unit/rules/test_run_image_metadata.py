@@ -4,7 +4,7 @@ import pytest
 
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
 from lifecycle.model.run import Run, RunImage, Stack
-from lifecycle.rules.run_image_metadata import run_image_label, run_image_names
+from lifecycle.rules.run_image_metadata import EMPTY_LAYOUT_IMAGE, run_image_label, run_image_names
 
 APIS = [PlatformApi(version) for version in PLATFORM_APIS]
 FIRST = RunImage(image="docker.io/library/first", mirrors=("gcr.io/first",))
@@ -46,3 +46,11 @@ def test_the_label_names_the_run_image_from_platform_api_0_12(api):
     if api in APIS[5:]:
         expected |= {"image": "gcr.io/second:1", "mirrors": ["quay.io/second:1"]}
     assert dict(label) == expected
+
+
+@pytest.mark.parametrize("api", APIS, ids=str)
+def test_of_a_run_image_in_a_layout_the_label_has_the_path_and_the_digest_of_an_empty_image(api):
+    reference = f"/layout/index.docker.io/library/run/latest@sha256:{'1' * 64}"
+    label = run_image_label(api, SECOND, top_layer="sha256:1", reference=reference)
+    assert label.reference == f"/layout/index.docker.io/library/run/latest@{EMPTY_LAYOUT_IMAGE}"
+    assert EMPTY_LAYOUT_IMAGE == "sha256:9bff545fd88403019875bc484da593c84761e6c89bae9058b76d1054d54548d0"
