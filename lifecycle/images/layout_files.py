@@ -120,12 +120,22 @@ class ArchiveFiles:
                 os.fdopen(os.dup(self._descriptor), "rb") as file,
                 tarfile.open(fileobj=file, mode="r:") as archive,
             ):
-                return {
-                    os.path.normpath(member.name): (member.offset_data, member.size)
-                    for member in archive
-                    if member.isreg()
-                }
+                return _places(archive)
         except (tarfile.TarError, ValueError) as error:
             raise CorruptImageError(f"is not a tar archive: {error}", where=self._path) from error
         except OSError as error:
             raise ImageError(f"can't be read: {error.strerror}", where=self._path) from error
+
+
+def _places(archive: tarfile.TarFile) -> dict[str, tuple[int, int]]:
+    """Return offset and size of each file; a link, as Docker archives have them, stands for its target."""
+    files: dict[str, tuple[int, int]] = {}
+    links: dict[str, str] = {}
+    for member in archive:
+        name = os.path.normpath(member.name)
+        if member.isreg():
+            files[name] = (member.offset_data, member.size)
+        elif member.issym() or member.islnk():
+            start = os.path.dirname(name) if member.issym() else ""  # noqa: PTH120  # a name in the archive
+            links[name] = os.path.normpath(os.path.join(start, member.linkname))  # noqa: PTH118
+    return files | {name: files[target] for name, target in links.items() if target in files}

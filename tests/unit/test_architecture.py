@@ -56,7 +56,8 @@ DOORS = {
     "zstandard": {"layers/zstd.py"},
     "oras": {"images/registry/transport.py"},
     "requests": {"images/registry/transport.py"},
-    "urllib3": {"images/registry/transport.py"},
+    "urllib3": {"images/daemon/client.py", "images/registry/transport.py"},
+    "docker": {"images/daemon/client.py"},
 }
 ANYWHERE_BUT_LAUNCHER = {"pydantic", "pydantic_core"}
 
