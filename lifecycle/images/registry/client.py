@@ -109,6 +109,10 @@ class RegistryClient:
         """Return type, size and digest of a manifest or index, ``None`` if there is none."""
         return self._from_any(ref, lambda endpoint: self._head_manifest(endpoint, ref))
 
+    def head_written(self, ref: Reference) -> Descriptor | None:
+        """As ``head_manifest``, of the registry that a push would write to and none of its mirrors."""
+        return self._head_manifest(self._hosts.for_push(ref), ref)
+
     def manifest(self, ref: Reference) -> StoredManifest | None:
         """Return a manifest or index as it is stored, ``None`` if there is none.
 

@@ -231,6 +231,7 @@ class Exchange:
             raise
         with self._lock:
             self._reached.add(endpoint.authority)
+            self._unreachable.discard(endpoint.authority)
         return response
 
     def _url(self, endpoint: Endpoint, request: Request) -> str:

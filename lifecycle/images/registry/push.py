@@ -109,11 +109,11 @@ class _Part:
     images: tuple[StoredImage, ...] = ()
 
     def chunks(self, target: Reference) -> Iterator[bytes]:
-        """Yield its bytes from anywhere but the repository ``target``, which lacks it."""
+        """Yield its bytes for the repository ``target``, which lacks them, though a mirror of it may not."""
         if self.files:
             return self.files[0].chunks()
-        for image in self._elsewhere(target):
-            # What a registry lists it has, and may be reached through a mirror only.
+        for image in sorted(self.images, key=lambda image: _in_repository(image, target)):
+            # What a registry lists it has, and it may be reached through a mirror only.
             if isinstance(image, RegistryImage) or image.has_blob(self.descriptor):
                 return image.blob(self.descriptor)
         raise CorruptImageError(
@@ -124,14 +124,11 @@ class _Part:
 
     def comes_from_elsewhere(self, target: Reference) -> bool:
         """Say whether anything but the repository ``target`` may have it."""
-        return bool(self.files or self._elsewhere(target))
+        return bool(self.files) or not all(_in_repository(image, target) for image in self.images)
 
-    def _elsewhere(self, target: Reference) -> list[StoredImage]:
-        return [
-            image
-            for image in self.images
-            if not isinstance(image, RegistryImage) or image.location.context != target.context
-        ]
+
+def _in_repository(image: Image, repository: Reference) -> bool:
+    return isinstance(image, RegistryImage) and image.location.context == repository.context
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +213,7 @@ class _Push:
     def _has(self, tag: Reference, digest: Digest) -> bool:
         """Say whether the tag is there already; a token to push may not allow to ask."""
         try:
-            found = self.client.head_manifest(tag)
+            found = self.client.head_written(tag)
         except AccessDeniedError:
             return False
         return found is not None and found.digest == digest

@@ -12,6 +12,10 @@ from parts.skopeo import push_image
 from lifecycle.errors import InvalidInputError
 from lifecycle.images.image_platform import ImagePlatform
 from lifecycle.images.layout import DirectoryStore
+from lifecycle.images.registry.client import RegistryClient
+from lifecycle.images.registry.credentials import default_keychain
+from lifecycle.images.registry.hosts import Hosts
+from lifecycle.images.registry.registries_conf import Location, RegistryRule
 from lifecycle.images.registry.store import RegistryStore
 from lifecycle.images.store import ReusedLayer
 from lifecycle.layers.blob import write_blob
@@ -336,7 +340,7 @@ def test_a_reused_layer_that_its_own_repository_lost_fails_and_leaves_the_old_ta
     own_registry.blob_path(previous.manifest.layers[0].digest).unlink()
     own_registry.restart()
     written = registry_store.write(new_image(tar(a="1"), reused=[ReusedLayer(previous, kept.diff_id)]), [name])
-    assert "lacks the layer" in written.failures[name]
+    assert previous.manifest.layers[0].digest in written.failures[name]
     assert registry_store.find(name).reference == old.reference
 
 
@@ -370,3 +374,37 @@ def test_a_layer_is_not_compressed_again_to_be_pushed(app, registry_store, tar, 
 def test_a_name_that_is_no_tag_is_refused(registry_store, tar, new_image):
     with pytest.raises(InvalidInputError, match="an image is written to a tag"):
         registry_store.write(new_image(tar(a="1")), [parse_reference("a/b@sha256:" + "0" * 64).name])
+
+
+@pytest.fixture
+def mirrored(registry, own_registry):
+    """Let ``own_registry`` be asked before ``registry``."""
+    location = Location("", insecure=True)
+    mirror = Location(own_registry.host, insecure=True)
+    rule = RegistryRule(registry.host, location, (mirror,), blocked=False, where="registries.conf")
+    with RegistryClient(Hosts(rules=(rule,)), default_keychain({})) as client:
+        yield RegistryStore(client, platform=ImagePlatform())
+
+
+def test_what_only_a_mirror_has_is_pushed_all_the_same(
+    registry, own_registry, repository, mirrored, registry_store, tar, new_image, content
+):
+    layer = tar(a="1")
+    new, name = new_image(layer), f"{registry.host}/{repository}:1"
+    there = registry_store.write(new, [f"{own_registry.host}/{repository}:1"])
+    assert mirrored.find(name).reference == f"{registry.host}/{repository}@{there.digest}"
+    assert registry_store.find(name) is None
+    assert mirrored.write(new, [name]).failures == {}
+    assert content(registry_store.find(name)) == [layer.data]
+
+
+def test_a_reused_layer_that_only_a_mirror_has_is_copied_from_there(
+    registry, own_registry, repository, mirrored, registry_store, tar, new_image, content
+):
+    kept, layer = tar(k="k"), tar(a="1")
+    name = f"{registry.host}/{repository}:1"
+    registry_store.write(new_image(kept), [f"{own_registry.host}/{repository}:1"])
+    previous = mirrored.find(name)
+    written = mirrored.write(new_image(layer, reused=[ReusedLayer(previous, kept.diff_id)]), [name])
+    assert written.failures == {}
+    assert content(registry_store.find(name)) == [layer.data, kept.data]
