@@ -79,7 +79,7 @@ class Body:
 
 @dataclass(slots=True)
 class Response:
-    """An answer whose body has not been read; ``close`` it, or read it to its end."""
+    """An answer whose body has not been read; use it in ``with``, ``finish`` it or read it to its end."""
 
     url: str
     status: int
@@ -88,8 +88,12 @@ class Response:
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the body as it was sent; raise ``RegistryConnectionError`` when it breaks off."""
-        with self, _translated(self.url):
-            yield from self._response.raw.stream(CHUNK, decode_content=False)
+        try:
+            with _translated(self.url):
+                yield from self._response.raw.stream(CHUNK, decode_content=False)
+        except BaseException:
+            self.close()
+            raise
 
     def read(self, limit: int) -> bytes | None:
         """Return the whole body, ``None`` if it has more than ``limit`` bytes."""
@@ -115,8 +119,11 @@ class Response:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.close()
 
 
 class Transport:
