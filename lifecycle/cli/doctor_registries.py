@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlsplit
 
 from lifecycle.cli.doctor_checks import Check, Mark, Section, failed
 from lifecycle.errors import LifecycleError, RegistryConnectionError
@@ -121,14 +120,14 @@ class _Place:
 
     def _proxy(self, proxy: str | None) -> Check:
         if proxy is not None:
-            parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-            return Check(Mark.OK, "proxy", f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
+            return Check(Mark.OK, "proxy", proxy.rpartition("@")[2])
         return Check(Mark.OK, "proxy", "none" if self._endpoint.use_proxy else "none, whatever the environment names")
 
     def _tls(self, proxy: str | None) -> Check:
         endpoint = self._endpoint
-        if proxy is not None and urlsplit(proxy).scheme not in {"", "http"}:
-            return Check(Mark.NOTE, "TLS", f"not looked at through a proxy of the kind {urlsplit(proxy).scheme}")
+        kind, separator, _ = (proxy or "").partition("://")
+        if separator and kind.lower() != "http":
+            return Check(Mark.NOTE, "TLS", f"not looked at: the proxy is reached by {kind}")
         try:
             view = look_at_tls(endpoint, proxy=proxy)
         except RegistryConnectionError as error:

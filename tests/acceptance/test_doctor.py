@@ -129,10 +129,16 @@ def test_with_read_only_nothing_is_written(doctor, registry):
 def test_a_proxy_is_shown_without_its_password(doctor):
     done = doctor("example.invalid/team/app", HTTPS_PROXY="http://me:s3cret@127.0.0.1:1")
     found = section(done, "example.invalid/team/app:latest")
-    assert found["proxy"][:2] == ("ok", "http://127.0.0.1:1")
+    assert found["proxy"][:2] == ("ok", "127.0.0.1:1")
     assert found["name"][0] == "-"
     assert "through the proxy" in found["TLS"][1]
     assert "s3cret" not in done.stdout
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:port", "http://[::1", "socks5://127.0.0.1:1", "://"])
+def test_a_proxy_that_can_not_be_used_is_a_problem(doctor, proxy):
+    done = doctor("example.invalid/team/app", HTTPS_PROXY=proxy)
+    assert done.returncode == 1
 
 
 def test_no_proxy_is_respected_as_registries_respect_it(doctor):

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 10.0
 _HTTPS, _PROXY = 443, 80
+_LARGEST_ANSWER = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def addresses(authority: str) -> tuple[str, ...]:
     host, port = _split(authority)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError, OverflowError) as error:
         raise RegistryConnectionError(
             f"can't be resolved: {getattr(error, 'strerror', None) or error}",
             where=host,
@@ -93,23 +93,35 @@ def _handshake(
     endpoint: Endpoint, proxy: str | None, bundles: Sequence[Path], *, timeout: float, verify: bool
 ) -> tuple[str, tuple[Certificate, ...]]:
     context = tls_context(bundles, verify=verify, client_cert=endpoint.client_cert)
-    host, port = _split(endpoint.authority)
-    if proxy is None:
-        connection = HTTPSConnection(host, port, timeout=timeout, context=context)
-    else:
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        connection = HTTPSConnection(parts.hostname or "", parts.port or _PROXY, timeout=timeout, context=context)
-        connection.set_tunnel(host, port, _proxy_headers(parts.username, parts.password))
+    target = _split(endpoint.authority)
     try:
-        connection.connect()
-        shaken: ssl.SSLSocket = connection.sock
-        return shaken.version() or "TLS", _chain(shaken)
+        parts = None if proxy is None else urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        through = target if parts is None else (parts.hostname or "", parts.port or _PROXY)
+        with socket.create_connection(through, timeout=timeout) as plain:
+            if parts is not None:
+                _open_tunnel(plain, target, _proxy_authorization(parts.username, parts.password))
+            with context.wrap_socket(plain, server_hostname=target[0]) as shaken:
+                return shaken.version() or "TLS", _chain(shaken)
     except ssl.SSLError:
         raise
-    except (OSError, HTTPException, UnicodeError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise _unreachable(endpoint, proxy, getattr(error, "strerror", None) or str(error)) from error
-    finally:
-        connection.close()
+
+
+def _open_tunnel(connection: socket.socket, target: tuple[str, int], authorization: str) -> None:
+    """Have a proxy connect us to ``target``; raise ``OSError`` with its status if it does not."""
+    host = f"[{target[0]}]" if ":" in target[0] else target[0]
+    request = f"CONNECT {host}:{target[1]} HTTP/1.1\r\nHost: {host}:{target[1]}\r\n{authorization}\r\n"
+    connection.sendall(request.encode("ascii"))
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        chunk = connection.recv(_LARGEST_ANSWER)
+        answer += chunk
+        if not chunk or len(answer) > _LARGEST_ANSWER:
+            raise OSError("it does not answer as a proxy does")
+    _, _, status = answer.partition(b"\r\n")[0].decode("latin-1").partition(" ")
+    if not status.startswith("2"):
+        raise OSError(f"it says {status!r}")
 
 
 def _chain(connection: ssl.SSLSocket) -> tuple[Certificate, ...]:
@@ -124,11 +136,11 @@ def _chain(connection: ssl.SSLSocket) -> tuple[Certificate, ...]:
         return ()
 
 
-def _proxy_headers(username: str | None, password: str | None) -> dict[str, str]:
+def _proxy_authorization(username: str | None, password: str | None) -> str:
     if username is None:
-        return {}
+        return ""
     pair = f"{unquote(username)}:{unquote(password or '')}".encode()
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    return f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}\r\n"
 
 
 def _split(authority: str) -> tuple[str, int]:

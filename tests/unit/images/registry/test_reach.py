@@ -100,6 +100,8 @@ def test_a_closed_port_and_a_silent_server_can_not_be_reached():
         closed = f"127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(RegistryConnectionError, match="can't be reached: Connection refused"):
         look_at_tls(endpoint(closed), proxy=None)
+    with pytest.raises(RegistryConnectionError, match="can't be reached"):
+        look_at_tls(endpoint("127.0.0.1:99999"), proxy=None)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(RegistryConnectionError, match="timed out"):
@@ -162,6 +164,22 @@ def test_what_a_proxy_refuses_is_said_without_its_password(proxy):
         look_at_tls(endpoint("closed.test"), proxy=f"http://me:s3cret@{host}")
     assert "NO_PROXY" in caught.value.remedy
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:port", "http://[::1", "://", "http://"])
+def test_a_proxy_that_is_no_url_is_an_error(url):
+    with pytest.raises(RegistryConnectionError, match="through the proxy"):
+        look_at_tls(endpoint("example.com"), proxy=url)
+
+
+@pytest.mark.parametrize("answer", [b"", b"no proxy", b"x" * 100_000])
+def test_a_server_that_is_no_proxy_is_an_error(answer):
+    def serve(connection):
+        connection.recv(1000)
+        connection.sendall(answer)
+
+    with listening(serve) as host, pytest.raises(RegistryConnectionError, match=r"as a proxy does|reset"):
+        look_at_tls(endpoint("example.com"), proxy=f"http://{host}")
 
 
 def test_addresses_of_a_name():
