@@ -25,8 +25,8 @@ from lifecycle.model.build_metadata import LauncherSource
 from lifecycle.model.descriptor import Order, System
 from lifecycle.model.project import ProjectMetadata
 from lifecycle.model.run import Run, Stack
-from lifecycle.model.target import TargetData
 from lifecycle.progress import NO_PROGRESS
+from lifecycle.rules.targets import complete_target, lacks_distro
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from lifecycle.model.build_metadata import BuildMetadata
     from lifecycle.model.group import Group
     from lifecycle.model.plan import Plan
+    from lifecycle.model.target import TargetData
     from lifecycle.phases.export import Exported
     from lifecycle.phases.export_inputs import ExportInputs
     from lifecycle.phases.generate import GeneratedDockerfile
@@ -95,15 +96,13 @@ def read_analyzed(settings: Settings) -> Analyzed:
 
 
 def known_target(analyzed: Analyzed) -> TargetData:
-    """Return what is known of the target: analyzed.toml's, completed from this host.
-
-    Spec: platform.md "analyzed.toml (TOML)": distribution data that is missing comes from /etc/os-release.
-    """
-    target = (analyzed.run_image.target if analyzed.run_image else None) or TargetData()
-    if target.distro is None or not target.distro.name:
+    """Return what is known of the target: analyzed.toml's, completed from this host."""
+    recorded = analyzed.run_image.target if analyzed.run_image else None
+    distro = None
+    if lacks_distro(recorded):
         _LOG.debug("target distro name/version labels not found, reading /etc/os-release file")
-        target = target.model_copy(update={"distro": read_distro()})
-    return target.model_copy(update={"os": target.os or "linux", "arch": target.arch or host_platform().architecture})
+        distro = read_distro()
+    return complete_target(recorded, distro=distro, arch=host_platform().architecture)
 
 
 def exec_env(settings: Settings) -> str:

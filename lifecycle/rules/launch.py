@@ -42,7 +42,7 @@ def upgraded(written: Sequence[LaunchProcess], *, buildpack_id: str, api: Buildp
         working_dir = process.working_dir
         if working_dir and BuildpackFeature.WORKING_DIRECTORY not in api:
             warnings.append(
-                "Warning: process working directory isn't supported in this buildpack api version. "
+                "process working directory isn't supported in this buildpack api version. "
                 f"Ignoring working directory for process '{process.type}'"
             )
             working_dir = ""
@@ -109,7 +109,7 @@ class ProcessTypes:
             elif process.type == default:
                 default = ""
                 warning = (
-                    "Warning: redefining the following default process type with a process not marked as "
+                    "redefining the following default process type with a process not marked as "
                     f"default: {process.type}"
                 )
             by_type[process.type] = process

@@ -106,18 +106,16 @@ def _present(fields: Struct) -> Struct:
 def complete_target(recorded: TargetData | None, *, distro: Distro | None, arch: str) -> TargetData:
     """Return the target data of a build: what analysis recorded, its gaps filled from the build image.
 
-    Reference: a missing distribution is that of /etc/os-release, a missing os is linux on the own arch.
+    Spec: platform.md "analyzed.toml (TOML)".  Reference: a missing distribution is that of /etc/os-release, a missing
+    os is linux, a missing architecture the own one.
     """
     known = recorded or TargetData()
-    if not known.os:
-        known = known.model_copy(update={"os": "linux", "arch": arch})
-    return known.model_copy(update={"distro": distro}) if distro is not None and lacks_distro(known) else known
+    filled = known.model_copy(update={"os": known.os or "linux", "arch": known.arch or arch})
+    return filled.model_copy(update={"distro": distro}) if distro is not None and lacks_distro(known) else filled
 
 
 def lacks_distro(target: TargetData | None) -> bool:
-    """Say whether the distribution, or a part of it, has to be found out."""
+    """Say whether the distribution has to be found out."""
     if target is None:
         return True
-    if target.os not in {"", "linux"}:
-        return False
-    return target.distro is None or not target.distro.name or not target.distro.version
+    return target.os in {"", "linux"} and (target.distro is None or not target.distro.name)

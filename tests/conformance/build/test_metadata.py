@@ -121,7 +121,7 @@ def test_the_working_directory_is_known_from_buildpack_api_0_8(builder, api, cap
     (found,) = builder.build().metadata.processes
     assert found.working_dir == ("/x" if api.minor >= 8 else "")
     warning = (
-        "Warning: process working directory isn't supported in this buildpack api version. "
+        "process working directory isn't supported in this buildpack api version. "
         "Ignoring working directory for process 'w'"
     )
     assert caplog.messages == ([] if api.minor >= 8 else [warning])
@@ -160,7 +160,7 @@ def test_a_default_that_is_redefined_without_default_is_lost_with_a_warning(buil
     builder.buildpack("b/2", launch(process("web")))
     assert builder.build().metadata.default_process_type == ""
     assert caplog.messages == [
-        "Warning: redefining the following default process type with a process not marked as default: web"
+        "redefining the following default process type with a process not marked as default: web"
     ]
 
 

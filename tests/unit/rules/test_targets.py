@@ -118,9 +118,10 @@ def test_a_mismatch_tells_both_sides():
         (TargetData(os="linux", arch="s390x"), True, TargetData(os="linux", arch="s390x", distro=NOBLE)),
         (
             TargetData(os="linux", distro=Distro(name="wolfi")),
-            True,
-            TargetData(os="linux", distro=NOBLE),
+            False,
+            TargetData(os="linux", arch="arm64", distro=Distro(name="wolfi")),
         ),
+        (TargetData(distro=Distro()), True, TargetData(os="linux", arch="arm64", distro=NOBLE)),
         (TargetData(os="windows", arch="amd64"), False, TargetData(os="windows", arch="amd64")),
         (BASE, False, BASE),
     ],
