@@ -162,5 +162,9 @@ class ExportError(LifecycleError):
     """The app image can't be put together."""
 
 
+class RebaseError(LifecycleError):
+    """An app image can't be put on another run image."""
+
+
 class LaunchError(LifecycleError):
     """A process of the last build can't be started on this host."""

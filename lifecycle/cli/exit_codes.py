@@ -46,6 +46,7 @@ _BY_PHASE = {
     Phase.RESTORER: 42,
     Phase.BUILDER: 52,
     Phase.EXPORTER: 62,
+    Phase.REBASER: 72,
 }
 
 

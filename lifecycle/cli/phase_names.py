@@ -14,3 +14,4 @@ class Phase(StrEnum):
     BUILDER = "builder"
     EXPORTER = "exporter"
     CREATOR = "creator"
+    REBASER = "rebaser"

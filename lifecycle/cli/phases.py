@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle import __version__
 from lifecycle.cli import steps
+from lifecycle.cli.arguments import check_arguments
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import FlagError
 from lifecycle.cli.inputs import Kind, inputs_of
@@ -20,14 +20,15 @@ from lifecycle.cli.phase_log import parse_level, raw_output, start_log
 from lifecycle.cli.phase_names import Phase
 from lifecycle.cli.phase_stores import cache_images, open_cache, open_images
 from lifecycle.cli.remote_stores import RemoteStores
-from lifecycle.cli.settings import Settings, read_flags, resolve, wants
-from lifecycle.errors import InvalidInputError, LifecycleError
+from lifecycle.cli.settings import Settings, read_flags, resolve, wants, wants_color
+from lifecycle.errors import LifecycleError
 from lifecycle.executables.process import run_process
 from lifecycle.files.codec import load, save
 from lifecycle.model.api import LATEST_PLATFORM_API, PlatformApi, PlatformFeature
 from lifecycle.model.build_metadata import BuildMetadata
 from lifecycle.model.group import Group
 from lifecycle.model.plan import Plan
+from lifecycle.phases.rebase import RebaseInputs, find_run_image, plan_rebase, rebase
 from lifecycle.phases.restore_run_image import identify_run_image, must_be_identified, with_readable_run_image
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ _FAILED_TO = {
     Phase.BUILDER: "build",
     Phase.EXPORTER: "export",
     Phase.CREATOR: "create",
+    Phase.REBASER: "rebase",
 }
 
 
 def run_phase(phase: Phase, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a phase as platforms call it and return its exit code."""
-    start_log(level=logging.DEBUG, color=not wants(arguments, "no-color"))
+    start_log(level=logging.DEBUG, color=wants_color(arguments, environment))
     running = _Running(phase, environment)
     try:
         running.start(arguments)
@@ -88,7 +90,7 @@ class _Running:
         self.output = raw_output(color=color)
         self.remote = RemoteStores(self.environment, insecure=settings.list("insecure_registry"))
         _LOG.debug("Starting %s...", self.phase)
-        _check_arguments(settings)
+        check_arguments(settings, self.environment)
         _RUN[self.phase](self, settings)
 
     def images(self, settings: Settings) -> ImageStore:
@@ -142,6 +144,7 @@ class _Running:
         )
 
     def restorer(self, settings: Settings) -> None:
+        self.step = Phase.RESTORER
         group = load(Group, settings.path("group"))
         analyzed = steps.read_analyzed(settings)
         if PlatformFeature.RESTORER_READS_RUN_TOML in settings.api:
@@ -150,7 +153,6 @@ class _Running:
             analyzed = identify_run_image(analyzed, api=settings.api, images=self.images(settings))
         save(settings.path("analyzed"), analyzed.struct())
         cache = open_cache(settings, self.remote)
-        self.step = Phase.RESTORER
         steps.restore(settings, analyzed, group, cache=cache)
 
     def builder(self, settings: Settings) -> None:
@@ -195,6 +197,23 @@ class _Running:
         ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images)
         steps.export(settings, ready, images=images, cache=cache)
 
+    def rebaser(self, settings: Settings) -> None:
+        self.step = Phase.REBASER
+        inputs = RebaseInputs(
+            api=settings.api,
+            names=settings.images,
+            previous_image=settings.text("previous_image"),
+            run_image=settings.text("image") or settings.text("run_image"),
+            force=settings.switch("force"),
+        )
+        images = self.images(settings)
+        plan = plan_rebase(inputs, images=images)
+        self.step = None
+        base = find_run_image(plan, images=images)
+        self.step = Phase.REBASER
+        rebased = rebase(inputs, plan, base, images=images)
+        save(settings.path("report"), rebased.report.struct())
+
     def _enter(self, step: Phase, title: str) -> None:
         self.step = step
         _LOG.info("===> %s", title)
@@ -207,38 +226,8 @@ _RUN = {
     Phase.BUILDER: _Running.builder,
     Phase.EXPORTER: _Running.exporter,
     Phase.CREATOR: _Running.creator,
+    Phase.REBASER: _Running.rebaser,
 }
-
-
-def _check_arguments(settings: Settings) -> None:  # noqa: C901  # one case for each phase
-    """Check the number and form of image arguments.  Spec: platform.md "Usage" of each phase."""
-    from lifecycle.oci.reference import parse_reference, parse_tag
-
-    count = len(settings.images)
-    match settings.phase:
-        case Phase.ANALYZER | Phase.CREATOR:
-            if count != 1:
-                raise InvalidInputError(f"failed to parse arguments: received {count} arguments, but expected 1")
-        case Phase.EXPORTER:
-            if not count:
-                raise InvalidInputError("failed to parse arguments: at least one image argument is required")
-            if settings.text("run_image") and settings.text("run_image") != os.environ.get("CNB_RUN_IMAGE"):
-                raise InvalidInputError("-run-image is unsupported", remedy="give it to the analyzer")
-        case Phase.DETECTOR | Phase.BUILDER:
-            if count:
-                raise InvalidInputError("failed to parse arguments: received unexpected arguments")
-        case Phase.RESTORER:
-            if count:
-                raise InvalidInputError("failed to parse arguments: received unexpected Args")
-    if settings.switch("layout") and all(Path(name).is_absolute() for name in settings.images):
-        return
-    references = [parse_tag(name) for name in (*settings.images, *settings.list("tag"))]
-    if settings.text("previous_image") and not settings.switch("layout"):
-        parse_reference(settings.text("previous_image"))
-    if not settings.switch("daemon") and len({each.registry for each in references}) > 1:
-        raise InvalidInputError(
-            "writing to multiple registries is unsupported", remedy="give names of one registry in each run"
-        )
 
 
 def _refuse_root(verb: str) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import (
     CorruptImageError,
-    ImageError,
     ImageNotFoundError,
     UnsafeArchiveError,
     VerificationError,
@@ -23,8 +22,9 @@ from lifecycle.model.lifecycle_metadata import LifecycleMetadata
 from lifecycle.model.run import Run, Stack
 from lifecycle.oci.digest import DiffId
 from lifecycle.phases.layer_sboms import restore_launch_sboms
+from lifecycle.phases.readable_run_image import readable_run_image
 from lifecycle.rules.image_config import LIFECYCLE_LABEL
-from lifecycle.rules.run_image import by_preference, offered_run_image, target_data
+from lifecycle.rules.run_image import analyzed_name, offered_run_image, target_data
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePosixPath
@@ -85,18 +85,16 @@ def _run_image(inputs: AnalyzeInputs, images: ImageStore) -> RunImageChoice:
     if PlatformFeature.TARGETS not in inputs.api:
         return RunImageChoice(reference=found.reference)
     return RunImageChoice(
-        reference=found.reference, image=name, target=target_data(found.config, where=f"run image {name}")
+        reference=found.reference,
+        image=analyzed_name(name, found.reference),
+        target=target_data(found.config, where=f"run image {name}"),
     )
 
 
 def _offered(inputs: AnalyzeInputs, images: ImageStore) -> str:
-    """Return the first run image that can be read.  Spec: platform.md "Run Image Resolution"."""
+    """Return the run image that the builder offers, or a mirror of it."""
     offered = offered_run_image(inputs.api, run=inputs.run, stack=inputs.stack)
-    names = by_preference(offered, app_image=inputs.image)
-    readable = next((name for name in names if images.readable(name)), None)
-    if readable is None:
-        raise ImageError("failed to find accessible run image", remedy=f"make one of {', '.join(names)} readable")
-    return readable
+    return readable_run_image(offered, app_image=inputs.image, images=images)
 
 
 def _previous_image(inputs: AnalyzeInputs, images: ImageStore) -> tuple[Image, LifecycleMetadata] | None:

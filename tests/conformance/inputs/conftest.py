@@ -61,10 +61,11 @@ COLOR = re.compile("\x1b\\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Finished:
-    """What a phase left behind: its exit code and all its output."""
+    """What a phase left behind: its exit code and all its output, without colors and as it came."""
 
     code: int
     output: str
+    colored: str
 
     @property
     def errors(self) -> list[str]:
@@ -92,9 +93,10 @@ class Phases:
         self._server.stdin.write(json.dumps(call) + "\n")
         self._server.stdin.flush()
         code = int(self._server.stdout.readline())
-        output = COLOR.sub("", self._output.read_text())
+        colored = self._output.read_text()
+        output = COLOR.sub("", colored)
         assert "Traceback" not in output, output
-        return Finished(code, output)
+        return Finished(code, output, colored)
 
 
 class Place:

@@ -12,7 +12,7 @@ from lifecycle.cli.settings import read_flags, resolve
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
 
 LIST_FLAGS = {"-insecure-registry", "-tag"}
-SWITCHES = {"-daemon", "-layout", "-parallel", "-skip-layers", "-skip-restore"}
+SWITCHES = {"-daemon", "-force", "-layout", "-parallel", "-skip-layers", "-skip-restore"}
 NUMBERS = {"-uid", "-gid"}
 ENV_ONLY = {"CNB_EXEC_ENV": "exec_env", "SOURCE_DATE_EPOCH": "source_date_epoch"}
 
@@ -114,6 +114,15 @@ TABLE = [
     ("PLAT-EXP-024", "exporter", "-stack", "CNB_STACK_PATH", "/cnb/stack.toml", "0.7", "0.11"),
     ("PLAT-EXP-025", "exporter", "-uid", "CNB_USER_ID", "0", "0.7", "0.15"),
     ("PLAT-EXP-026", "exporter", "", "SOURCE_DATE_EPOCH", "", "0.9", "0.15"),
+    ("PLAT-REB-001", "rebaser", "-daemon", "CNB_USE_DAEMON", "false", "0.7", "0.15"),
+    ("PLAT-REB-002", "rebaser", "-force", "CNB_FORCE_REBASE", "false", "0.12", "0.15"),
+    ("PLAT-REB-003", "rebaser", "-gid", "CNB_GROUP_ID", "0", "0.7", "0.15"),
+    ("PLAT-REB-005", "rebaser", "-insecure-registry", "CNB_INSECURE_REGISTRIES", "", "0.13", "0.15"),
+    ("PLAT-REB-006", "rebaser", "-log-level", "CNB_LOG_LEVEL", "info", "0.7", "0.15"),
+    ("PLAT-REB-007", "rebaser", "-previous-image", "CNB_PREVIOUS_IMAGE", "", "0.11", "0.15"),
+    ("PLAT-REB-008", "rebaser", "-report", "CNB_REPORT_PATH", "<layers>/report.toml", "0.7", "0.15"),
+    ("PLAT-REB-009", "rebaser", "-run-image", "CNB_RUN_IMAGE", "", "0.7", "0.15"),
+    ("PLAT-REB-010", "rebaser", "-uid", "CNB_USER_ID", "0", "0.7", "0.15"),
     ("PLAT-CRE-007", "creator", "-previous-image", "CNB_PREVIOUS_IMAGE", "", "0.7", "0.15"),
     ("PLAT-CRE-008", "creator", "-skip-restore", "CNB_SKIP_RESTORE", "false", "0.7", "0.15"),
     ("PLAT-CRE-009", "creator", "-tag", "", "", "0.7", "0.15"),
@@ -155,7 +164,8 @@ BESIDE_THE_SPECIFICATION = {
     "builder": {"-no-color"},
     "creator": {"-build-config", "-launcher-sbom", "-no-color", "-parallel", "-system"},
     "detector": {"-no-color"},
-    "exporter": {"-no-color", "-parallel", "-run-image"},
+    "exporter": {"-image", "-no-color", "-parallel", "-run-image"},
+    "rebaser": {"-image", "-no-color"},
     "restorer": {"-generated", "-layout", "-layout-dir", "-no-color"},
 }
 
@@ -316,6 +326,15 @@ def expected(row, text):
     "PLAT-CRE-004",
     "PLAT-CRE-005",
     "PLAT-CRE-006",
+    "PLAT-REB-001",
+    "PLAT-REB-002",
+    "PLAT-REB-003",
+    "PLAT-REB-005",
+    "PLAT-REB-006",
+    "PLAT-REB-007",
+    "PLAT-REB-008",
+    "PLAT-REB-009",
+    "PLAT-REB-010",
 )
 @pytest.mark.parametrize("row", TABLE, ids=name_of)
 def test_an_input_that_is_not_given_has_its_default(row):
@@ -412,6 +431,15 @@ def test_an_input_that_is_not_given_has_its_default(row):
     "PLAT-CRE-004",
     "PLAT-CRE-005",
     "PLAT-CRE-006",
+    "PLAT-REB-001",
+    "PLAT-REB-002",
+    "PLAT-REB-003",
+    "PLAT-REB-005",
+    "PLAT-REB-006",
+    "PLAT-REB-007",
+    "PLAT-REB-008",
+    "PLAT-REB-009",
+    "PLAT-REB-010",
 )
 @pytest.mark.parametrize("row", WITH_VARIABLE, ids=name_of)
 def test_the_environment_gives_an_input(row):
@@ -510,6 +538,15 @@ def test_the_environment_gives_an_input(row):
     "PLAT-CRE-004",
     "PLAT-CRE-005",
     "PLAT-CRE-006",
+    "PLAT-REB-001",
+    "PLAT-REB-002",
+    "PLAT-REB-003",
+    "PLAT-REB-005",
+    "PLAT-REB-006",
+    "PLAT-REB-007",
+    "PLAT-REB-008",
+    "PLAT-REB-009",
+    "PLAT-REB-010",
 )
 @pytest.mark.parametrize("row", WITH_FLAG, ids=name_of)
 def test_the_flag_gives_an_input(row):
@@ -585,17 +622,27 @@ def test_the_order_of_the_layers_directory_precedes_that_of_the_builder(tmp_path
     "PLAT-EXP-008",
     "PLAT-EXP-021",
     "PLAT-EXP-022",
+    "PLAT-REB-001",
+    "PLAT-REB-002",
+    "PLAT-REB-003",
+    "PLAT-REB-005",
+    "PLAT-REB-006",
+    "PLAT-REB-007",
+    "PLAT-REB-008",
+    "PLAT-REB-009",
+    "PLAT-REB-010",
 )
 @pytest.mark.parametrize("row", [row for row in TABLE if row[4].startswith("<layers>")], ids=name_of)
 def test_defaults_follow_the_layers_directory(row):
     for api in apis_of(row):
         wanted = row[4].replace("<layers>", "/my/layers")
-        assert value_of(settings_of(row, api, "-layers", "/my/layers"), row) == wanted
+        if row[1] != "rebaser":  # which has no such flag
+            assert value_of(settings_of(row, api, "-layers", "/my/layers"), row) == wanted
         assert value_of(settings_of(row, api, CNB_LAYERS_DIR="/my/layers"), row) == wanted
 
 
-@pytest.mark.requirement("PLAT-ANA-009", "PLAT-EXP-009")
-@pytest.mark.parametrize("phase", ["analyzer", "exporter", "creator"])
+@pytest.mark.requirement("PLAT-ANA-009", "PLAT-EXP-009", "PLAT-REB-004")
+@pytest.mark.parametrize("phase", ["analyzer", "exporter", "creator", "rebaser"])
 @pytest.mark.parametrize("api", [str(api) for api in PLATFORM_APIS])
 def test_images_are_the_arguments_after_the_flags(phase, api):
     row = ("", phase)
