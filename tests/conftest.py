@@ -10,6 +10,8 @@ from parts.tls import CertificateAuthority, KeyPair, write_htpasswd
 from parts.token_server import TokenRegistry, TokenServer
 
 if TYPE_CHECKING:
+    from parts.dockerd import Daemon
+
     from lifecycle.images.registry.client import RegistryClient
     from lifecycle.images.registry.store import RegistryStore
 
@@ -152,3 +154,21 @@ def registry_store(registry_client: "RegistryClient") -> "RegistryStore":
     from lifecycle.images.registry.store import RegistryStore
 
     return RegistryStore(registry_client, platform=ImagePlatform())
+
+
+@pytest.fixture(scope="session")
+def dockerd(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Daemon]":
+    """Debian's dockerd, which all workers share: use a repository name of your own."""
+    from parts.dockerd import running_dockerd
+
+    with running_dockerd(tmp_path_factory) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Daemon]":
+    """Podman's service in the place of dockerd, shared as that is."""
+    from parts.podman import running_podman
+
+    with running_podman(tmp_path_factory) as daemon:
+        yield daemon

@@ -94,6 +94,13 @@ class VolumeCache:
             chunks = _watched(_chunks(file), "restoring", diff_id, _size(file), self._progress)
             yield from _hashed(chunks, diff_id)
 
+    def layer_size(self, diff_id: DiffId) -> int | None:
+        """Return the size of a layer's file in bytes, ``None`` if there is none that can be looked at."""
+        try:
+            return (self._committed / _file_name(diff_id)).stat().st_size
+        except (OSError, CacheEntryNotFoundError):
+            return None
+
     def begin(self) -> VolumeTransaction:
         """Start to replace the content."""
         try:
@@ -140,13 +147,14 @@ class VolumeTransaction:
                     pass
                 os.fsync(file.fileno())
 
-    def commit(self, metadata: CacheMetadata) -> None:
-        """Replace the content by what was added and reused, all or nothing."""
+    def commit(self, metadata: CacheMetadata | None) -> None:
+        """Replace the content by what was added and reused, all or nothing; a launch cache has no metadata."""
         self._require_open()
         self._open = False
-        text = dumps(metadata.label()) + "\n"
         try:
-            _write(self._staging.path / METADATA_NAME, [text.encode("utf-8", "surrogateescape")])
+            if metadata is not None:
+                text = dumps(metadata.label()) + "\n"
+                _write(self._staging.path / METADATA_NAME, [text.encode("utf-8", "surrogateescape")])
             sync_directory(self._staging.path)
             with locked(self._committed.parent):
                 replace_directory(self._committed, self._staging.path)

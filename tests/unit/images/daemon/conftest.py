@@ -1,27 +1,13 @@
-"""Daemons for these tests, shared by all workers of a run."""
+"""Real daemons as stores of images."""
 
 import itertools
 import os
 
 import pytest
-from parts.dockerd import running_dockerd
-from parts.podman import running_podman
 
 from lifecycle.images.daemon.store import DaemonStore
 
 NUMBERS = itertools.count()
-
-
-@pytest.fixture(scope="session")
-def dockerd(tmp_path_factory):
-    with running_dockerd(tmp_path_factory) as daemon:
-        yield daemon
-
-
-@pytest.fixture(scope="session")
-def podman(tmp_path_factory):
-    with running_podman(tmp_path_factory) as daemon:
-        yield daemon
 
 
 @pytest.fixture(params=["dockerd", "podman"])
