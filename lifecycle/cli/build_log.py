@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 import time
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
+from lifecycle.cli.ansi import PlainOutput, plain
 from lifecycle.cli.progress_bar import ProgressBar, is_terminal
 from lifecycle.cli.size_text import size_text
 from lifecycle.rules.detection import ERROR, Verdict
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from lifecycle.rules.detection import Account, Attempt
     from lifecycle.rules.export_plan import LayerVerdict
 
-_ANSI: Final = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _VERBS: Final = {"add": "added", "reuse": "reused", "refuse": "refused"}
 _FOR_PLATFORMS: Final = ("Did not find SBOM", "new runtime base image")
 """Beginnings of warnings about files that a platform provides and ``lifecycle build`` has not."""
@@ -47,7 +46,7 @@ class Style(Enum):
 
 def _fate(account: Account) -> tuple[str, str]:
     """Return what became of a member of a group, in a word, and why."""
-    said = account.error or account.last_line
+    said = plain(account.error or account.last_line)
     match account.verdict:
         case Verdict.ERROR:
             status = "" if account.code == ERROR else f"bin/detect exited with status {account.code}"
@@ -95,6 +94,7 @@ class BuildLog:
     started: float = field(default_factory=time.monotonic)
     progress: ProgressBar = field(init=False)
     _mid_line: bool = False
+    _plain: PlainOutput = field(default_factory=PlainOutput)
 
     def __post_init__(self) -> None:
         talks = self.style in {Style.NORMAL, Style.VERBOSE}
@@ -165,11 +165,14 @@ class BuildLog:
         if self.style is Style.JSON:
             self._event("output", text=chunk.decode(errors="replace"))
             return
+        shown = chunk if self.color else self._plain(chunk)
+        if not shown:
+            return
         with self.progress.above():
             sys.stderr.flush()
-            sys.stderr.buffer.write(chunk if self.color else _ANSI.sub(b"", chunk))
+            sys.stderr.buffer.write(shown)
             sys.stderr.buffer.flush()
-        self._mid_line = not chunk.endswith(b"\n")
+        self._mid_line = not shown.endswith(b"\n")
 
     def restored(self, account: RestoredLayers) -> None:
         """Say of each layer of the last build what came back."""
@@ -236,6 +239,7 @@ class BuildLog:
     def _say(self, text: str) -> None:
         if self.style is Style.JSON:
             return
+        text = text if self.color else plain(text)
         with self.progress.above():
             sys.stderr.write(f"\n{text}\n" if self._mid_line else f"{text}\n")
         self._mid_line = False

@@ -6,16 +6,15 @@ Everything goes to standard output.  Reference: cmd/logs; ADR 0001 says why not 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.cli.ansi import PlainOutput, plain
 from lifecycle.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_ANSI: Final = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]")
 _LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -33,6 +32,7 @@ class _PhaseFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record).rstrip("\n")
+        text = text if self._color else plain(text)
         if record.levelno >= logging.ERROR:
             return self._paint("31;1", "ERROR: ") + text
         if record.levelno >= logging.WARNING:
@@ -69,10 +69,11 @@ def start_log(*, level: int, color: bool) -> None:
 
 def raw_output(*, color: bool) -> Callable[[bytes], None]:
     """Return where buildpacks' output goes: standard output as it is, or without ANSI sequences."""
+    without_sequences = PlainOutput()
 
     def write(chunk: bytes) -> None:
         sys.stdout.flush()
-        sys.stdout.buffer.write(chunk if color else _ANSI.sub(b"", chunk))
+        sys.stdout.buffer.write(chunk if color else without_sequences(chunk))
         sys.stdout.buffer.flush()
 
     return write

@@ -66,6 +66,12 @@ def wants(arguments: Sequence[str], *names: str) -> bool:
     return False
 
 
+def wants_color(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Say whether messages have colors, as far as that is known before the flags are read."""
+    forbidden = parse_bool(environment.get("CNB_NO_COLOR", "")) or "NO_COLOR" in environment
+    return not (forbidden or wants(arguments, "no-color", "no-color=true"))
+
+
 def read_flags(phase: Phase, api: PlatformApi, arguments: Sequence[str]) -> ParsedFlags:
     """Read the flags that ``phase`` accepts in ``api``; raises ``FlagError``."""
     rows = list(inputs_of(phase, api))
