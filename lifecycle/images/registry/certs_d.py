@@ -5,6 +5,7 @@ Sources: docker docs "Verify repository client with certificates"; containers/im
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from lifecycle.oci.reference import DEFAULT_REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_LOG = logging.getLogger(__name__)
 
 SYSTEM_DIRS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 _HUB_NAMES = ("docker.io", "registry-1.docker.io", DEFAULT_REGISTRY)
@@ -37,13 +40,18 @@ def certs_dirs(environment: Mapping[str, str]) -> tuple[Path, ...]:
 def host_certificates(registry: str, dirs: tuple[Path, ...]) -> HostCertificates:
     """Return what the first directory for ``registry`` holds: ``*.crt``, and ``*.cert`` with ``*.key``.
 
-    Raises ``InvalidFileError`` if it can't be read, or a certificate lacks its key.
+    A directory that this user may not read counts as none.  Raises ``InvalidFileError`` if it can't be read for
+    another reason, or a certificate lacks its key.
     """
     names = _HUB_NAMES if registry == DEFAULT_REGISTRY else (registry,)
     for directory in (parent / name for parent in dirs for name in names):
         try:
             files = sorted(directory.iterdir())
         except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError:
+            # A phase that gave up root's rights can't look into root's home, and rarely has to.
+            _LOG.debug("%s may not be read; it is ignored", directory)
             continue
         except OSError as error:
             raise InvalidFileError(

@@ -5,6 +5,7 @@ Source: containers/image docs ``containers-registries.conf.5``.  Keys that say n
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -101,17 +102,27 @@ def registries_conf_files(environment: Mapping[str, str]) -> tuple[Path, ...]:
     ``InvalidInputError`` is raised if it is not there.  Otherwise the user's file, else the system's, and then
     the ``registries.conf.d/*.conf`` of the system and of the user.
     """
+    # Path.is_file raises PermissionError below a directory that may not be entered.
     for variable in _NAMED_BY:
         if environment.get(variable):
             path = Path(environment[variable])
-            if not path.is_file():
-                raise InvalidInputError(f"{path} is not a file", where=variable, remedy="correct or unset it")
+            if not os.path.isfile(path):  # noqa: PTH113  # see above
+                raise InvalidInputError(
+                    f"{path} is not a file that can be read", where=variable, remedy="correct or unset it"
+                )
             return (path,)
     home = environment.get("HOME")
     config = environment.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else "")
     dirs = [_SYSTEM_DIR, *([Path(config, "containers")] if config else [])]
-    main = [path for each in reversed(dirs) if (path := each / "registries.conf").is_file()][:1]
-    return (*main, *(path for each in dirs for path in sorted((each / "registries.conf.d").glob("*.conf"))))
+    main = [path for each in reversed(dirs) if os.path.isfile(path := each / "registries.conf")][:1]  # noqa: PTH113  # see above
+    return (*main, *(path for each in dirs for path in _drop_ins(each / "registries.conf.d")))
+
+
+def _drop_ins(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if path.suffix == ".conf")
+    except OSError:
+        return []
 
 
 def read_registries_conf(paths: Sequence[Path]) -> tuple[RegistryRule, ...]:

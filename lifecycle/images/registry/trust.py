@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,8 +35,8 @@ def trusted_bundles(environment: Mapping[str, str]) -> tuple[Path, ...]:
 
     ``REQUESTS_CA_BUNDLE``, else ``CURL_CA_BUNDLE``, a file or directory, is the only one if it is set.  Otherwise
     ``SSL_CERT_FILE`` if set, and ``SSL_CERT_DIR`` (directories, ``:`` between them) or, without it, the system's
-    bundle: so a company's CA in ``SSL_CERT_FILE`` does not cut off the public registries.  A path that is not
-    there is a warning.  Empty means that the library's own certificates have to do.
+    bundle: so a company's CA in ``SSL_CERT_FILE`` does not cut off the public registries.  A path that
+    can't be read is a warning.  Empty means that the library's own certificates have to do.
     """
     for variable in _REPLACING:
         found = tuple(_existing(variable, environment.get(variable, "")))
@@ -53,10 +54,10 @@ def _existing(variable: str, text: str) -> Iterator[Path]:
     if not text:
         return
     path = Path(text)
-    if path.exists():
+    if os.access(path, os.R_OK):
         yield path
     else:
-        _LOG.warning("%s names %s, which is not there; it is ignored", variable, path)
+        _LOG.warning("%s names %s, which can't be read; it is ignored", variable, path)
 
 
 def tls_context(bundles: Sequence[Path], *, verify: bool, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:

@@ -1,5 +1,7 @@
 """How registries are reached."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -181,3 +183,26 @@ def test_a_client_certificate_without_its_key_is_refused(read, tmp_path):
     (directory / "client.cert").touch()
     with pytest.raises(InvalidFileError, match=r"add client\.key"):
         read().for_pull(APP)
+
+
+def test_a_home_that_may_not_be_entered_counts_as_empty(tmp_path):
+    for path in (".config/containers/registries.conf", ".config/containers/certs.d/example.com/client.cert"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("[[")
+    (tmp_path / "elsewhere").mkdir()
+    code = (
+        "import os, sys\n"
+        "from lifecycle.images.registry.hosts import Hosts; from lifecycle.oci.reference import parse_reference\n"
+        "fd = os.open(sys.argv[1], os.O_RDONLY); os.fchmod(fd, 0); os.chdir('/')\n"
+        "if os.geteuid() == 0:\n"
+        "    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "home = f'/proc/self/fd/{fd}'\n"
+        "hosts = Hosts.read({'HOME': home, 'SSL_CERT_FILE': f'{home}/.config/ca.pem'})\n"
+        "print(hosts.for_pull(parse_reference('example.com/team/app'))[0].client_cert)\n"
+    )
+    try:
+        done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    finally:
+        tmp_path.chmod(0o700)
+    assert done.stdout == "None\n", done.stderr
+    assert "SSL_CERT_FILE names" in done.stderr
