@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 from parts.fault_proxy import Delay, Status
+from parts.memory import MIB, memory_of_call
 from parts.skopeo import push_image
+from parts.synthetic_registry import SyntheticLayer, SyntheticRegistry
 
 from lifecycle.errors import InvalidInputError
 from lifecycle.images.image_platform import ImagePlatform
@@ -408,3 +410,29 @@ def test_a_reused_layer_that_only_a_mirror_has_is_copied_from_there(
     written = mirrored.write(new_image(layer, reused=[ReusedLayer(previous, kept.diff_id)]), [name])
     assert written.failures == {}
     assert content(registry_store.find(name)) == [layer.data, kept.data]
+
+
+def copy_between_registries(source, target):
+    """Write an image whose layers all are the base's, from another registry; say how many names were written."""
+    from parts.registry_clients import client_of
+
+    from lifecycle.images.image_platform import ImagePlatform
+    from lifecycle.images.registry.store import RegistryStore
+    from lifecycle.images.store import NewImage
+
+    with client_of() as client:
+        store = RegistryStore(client, platform=ImagePlatform())
+        base = store.find(source)
+        return len(store.write(NewImage(base, (), base.config), [target]).names)
+
+
+def test_memory_does_not_grow_with_the_size_of_the_layers():
+    peaks = []
+    with SyntheticRegistry() as source, SyntheticRegistry() as target:
+        for size in (4 * MIB, 100 * MIB):
+            source.add_image("run", [SyntheticLayer(size, seed=seed) for seed in range(2)])
+            used = memory_of_call(copy_between_registries, f"{source.host}/run", f"{target.host}/app:{size}")
+            assert used.result == 1
+            peaks.append(used.peak)
+        assert sum(target.uploaded.values()) > 2 * 104 * MIB
+    assert peaks[1] < peaks[0] + 16 * MIB

@@ -4,10 +4,10 @@ import itertools
 import json
 import socket
 from dataclasses import replace
-from types import MappingProxyType
 
 import pytest
 from parts.fault_proxy import Status
+from parts.registry_clients import FakeTime, Keys, client_of
 from parts.skopeo import access, pull_files, push_image, raw_manifest, skopeo
 
 from lifecycle.errors import AccessDeniedError, InvalidInputError, RegistryError
@@ -27,23 +27,13 @@ def repository():
     return f"images/store-{next(_NUMBERS)}"
 
 
-class Keys:
-    """A keychain of given credentials."""
-
-    def __init__(self, **by_host):
-        self.by_host = MappingProxyType(by_host)
-
-    def credential(self, registry):
-        return self.by_host.get(registry, Credential())
-
-
 @pytest.fixture
 def store_with():
     """Return a store that knows a user's password of a registry."""
     clients = []
 
     def make(host, username="", password=""):
-        client = RegistryClient(Hosts(), Keys(**{host: Credential(username=username, password=password)}))
+        client = RegistryClient(Hosts(), Keys({host: Credential(username=username, password=password)}))
         clients.append(client)
         return RegistryStore(client, platform=ImagePlatform())
 
@@ -110,11 +100,11 @@ def test_what_may_not_be_read_or_is_not_there_is_not_readable(token_registry, st
     assert not writer.readable(f"{token_registry.host}/{repository}:none")
 
 
-def test_a_registry_out_of_reach_is_not_readable(registry_store):
-    with socket.socket() as bound:
+def test_a_registry_out_of_reach_is_not_readable():
+    with socket.socket() as bound, client_of(time=FakeTime()) as client:
         # Nobody else gets this port, and nobody listens.
         bound.bind(("127.0.0.1", 0))
-        assert not registry_store.readable(f"127.0.0.1:{bound.getsockname()[1]}/app")
+        assert not RegistryStore(client).readable(f"127.0.0.1:{bound.getsockname()[1]}/app")
 
 
 def test_to_look_for_an_image_without_permission_is_an_error_and_not_its_absence(
