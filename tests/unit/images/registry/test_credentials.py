@@ -4,6 +4,8 @@ import base64
 import contextlib
 import json
 import logging
+import shutil
+import subprocess
 import threading
 import traceback
 
@@ -247,6 +249,25 @@ def test_an_anonymous_header_lets_the_files_speak(user, home):
     docker_config(home, {"auths": {"a.com": {"auth": basic("me", "file")}}})
     keychain = default_keychain({**user, "CNB_REGISTRY_AUTH": json.dumps({"a.com": f"Basic {basic('', '')}"})})
     assert keychain.credential("a.com").password == "file"
+
+
+@pytest.mark.parametrize("program", ["skopeo", "podman"])
+def test_what_a_real_login_writes_is_understood(program, tls_registry, tmp_path):
+    executable = shutil.which(program)
+    if executable is None:
+        pytest.skip(f"{program} is not installed: apt-get install {program}")
+    authorities = tmp_path / "authorities"
+    authorities.mkdir()
+    (authorities / "ca.crt").write_bytes(tls_registry.ca_file.read_bytes())
+    path = tmp_path / "auth.json"
+    done = subprocess.run(
+        [executable, "login", "--authfile", path, "--cert-dir", authorities,
+         "--username", tls_registry.username, "--password-stdin", tls_registry.host],
+        input=tls_registry.password.encode(), capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = default_keychain({"REGISTRY_AUTH_FILE": str(path)}).credential(tls_registry.host)
+    assert what(found) == (tls_registry.username, tls_registry.password, "", "")
 
 
 # Helpers, as real processes
