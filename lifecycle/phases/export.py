@@ -81,14 +81,15 @@ def export(
         build.processes or (), wanted=inputs.process_type, buildpacks_default=build.default_process_type
     )
     _check_launcher(inputs.launcher_path)
+    if previous is not None:
+        _announce_previous(previous)
+    created = _created(inputs)
     if PlatformFeature.LIFECYCLE_SBOM in inputs.api:
         copy_lifecycle_sboms(
             inputs.layers_dir,
             lifecycle_dir=inputs.lifecycle_dir,
             launcher_sbom_dir=inputs.launcher_sbom_dir,
         )
-    if previous is not None:
-        _announce_previous(previous)
 
     stack = LayerStack(previous, work_dir, observe, progress)
     if extended is not None and PlatformFeature.RUN_IMAGE_EXTENSION in inputs.api:
@@ -114,7 +115,15 @@ def export(
         runImage=run_image_label(inputs.api, names, top_layer=top_layer, reference=base.reference),
         stack=StackMetadata(runImage=names),
     )
-    image = _image(inputs, base, extended, stack, labels=_labels(inputs, metadata), process_type=process_type)
+    image = _image(
+        inputs,
+        base,
+        extended,
+        stack,
+        labels=_labels(inputs, metadata),
+        process_type=process_type,
+        created=created,
+    )
     build_bom = _build_bom(inputs)
     written = save_image(images, image, inputs.names)
     return Exported(
@@ -136,8 +145,9 @@ def _check_launcher(path: Path) -> None:
 
 
 def _announce_previous(previous: Image) -> None:
-    if "@" in previous.reference:
-        _LOG.info("Reusing layers from image '%s'", previous.reference)
+    name, at, _ = previous.reference.rpartition("@")
+    if at:
+        _LOG.info("Reusing layers from image '%s'", name if name.startswith("/") else previous.reference)
     else:
         _LOG.debug("Reusing layers from image with id '%s'", previous.reference)
 
@@ -166,6 +176,7 @@ def _image(
     *,
     labels: Mapping[str, str],
     process_type: str,
+    created: str,
 ) -> NewImage:
     layers_dir = inputs.image_layers_dir or PurePosixPath(inputs.layers_dir)
     app_dir = inputs.image_app_dir or PurePosixPath(inputs.app_dir)
@@ -177,7 +188,7 @@ def _image(
         layers_dir=layers_dir,
         app_dir=app_dir,
         process_type=process_type,
-        created=_created(inputs),
+        created=created,
         extended_run=_extended_run(inputs, extended),
     )
     _LOG.debug("Setting CNB_LAYERS_DIR=%s", layers_dir)

@@ -5,6 +5,7 @@ import json
 import logging
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
@@ -221,7 +222,7 @@ def test_the_time_of_the_image_is_constant_or_source_date_epoch_in_local_time(si
 def test_an_invalid_source_date_epoch_is_ignored_with_a_warning(newest, caplog):
     exported = newest.export(source_date_epoch="yesterday")
     assert written_image(newest, exported).config.created == "1980-01-01T00:00:01Z"
-    assert [each.message for each in caplog.records if each.levelno == logging.WARNING][-1:] == [
+    assert [each.message for each in caplog.records if each.levelno == logging.WARNING][:1] == [
         "Ignoring invalid SOURCE_DATE_EPOCH"
     ]
 
@@ -355,6 +356,14 @@ def test_the_log_of_a_rebuild_tells_what_is_reused(situation_of, caplog):
         "Reusing layer 'buildpacksio/lifecycle:config'",
         "Reusing layer 'buildpacksio/lifecycle:process-types'",
     ]
+
+
+def test_a_previous_image_in_a_layout_is_called_by_its_path(newest, caplog):
+    newest.export()
+    newest.previous = replace(newest.previous, reference=f"/layout/app/latest@{newest.previous.reference[-71:]}")
+    caplog.set_level(logging.INFO, "lifecycle")
+    newest.export()
+    assert caplog.messages[0] == "Reusing layers from image '/layout/app/latest'"
 
 
 def test_an_image_of_a_daemon_is_known_by_its_id(newest, caplog):
