@@ -178,17 +178,12 @@ class RegistryClient:
         return Download(self._exchange, ref, descriptor).run(self._hosts.for_pull(ref))
 
     def has_blob(self, ref: Reference, descriptor: Descriptor) -> bool:
-        """Say whether the registry itself, not one of its mirrors, has a blob in that repository."""
-        endpoint = self._hosts.for_push(ref)
-        request = read_request(
-            endpoint, "HEAD", f"blobs/{descriptor.digest}", where=f"{ref.context}@{descriptor.digest}"
-        )
-        with self._exchange.ask(endpoint, request) as response:
-            if response.status == _OK:
-                return True
-            if response.status == _NOT_FOUND:
-                return False
-            raise self._exchange.refusal(request, response)
+        """Say whether the registry that a push would write to has a blob in that repository."""
+        return self._has_blob(self._hosts.for_push(ref), ref, descriptor)
+
+    def can_read_blob(self, ref: Reference, descriptor: Descriptor) -> bool:
+        """Say whether the registry or one of its mirrors has a blob in that repository."""
+        return bool(self._from_any(ref, lambda endpoint: self._has_blob(endpoint, ref, descriptor) or None))
 
     def mount_blob(self, ref: Reference, descriptor: Descriptor, *, source: Reference) -> bool:
         """Let the repository of ``ref`` share a blob of ``source``, a repository of the same registry.
@@ -246,6 +241,17 @@ class RegistryClient:
                     return found
                 _LOG.debug("the mirror %s lacks %s", mirror.authority, ref.name)
         return read(own)
+
+    def _has_blob(self, endpoint: Endpoint, ref: Reference, descriptor: Descriptor) -> bool:
+        request = read_request(
+            endpoint, "HEAD", f"blobs/{descriptor.digest}", where=f"{ref.context}@{descriptor.digest}"
+        )
+        with self._exchange.ask(endpoint, request) as response:
+            if response.status == _OK:
+                return True
+            if response.status == _NOT_FOUND:
+                return False
+            raise self._exchange.refusal(request, response)
 
     def _head_manifest(self, endpoint: Endpoint, ref: Reference) -> Descriptor | None:
         request = read_request(

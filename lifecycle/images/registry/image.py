@@ -46,8 +46,8 @@ class RegistryImage:
         return layer_tar(self, diff_id)
 
     def has_blob(self, descriptor: Descriptor) -> bool:
-        """Say whether the repository has the blob."""
-        return self.client.has_blob(self.location, descriptor)
+        """Say whether the repository, or a mirror of it, has the blob."""
+        return self.client.can_read_blob(self.location, descriptor)
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
         """Yield the bytes of a blob, verified while they are read."""

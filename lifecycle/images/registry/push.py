@@ -113,8 +113,7 @@ class _Part:
         if self.files:
             return self.files[0].chunks()
         for image in sorted(self.images, key=lambda image: _in_repository(image, target)):
-            # What a registry lists it has, and it may be reached through a mirror only.
-            if isinstance(image, RegistryImage) or image.has_blob(self.descriptor):
+            if image.has_blob(self.descriptor):
                 return image.blob(self.descriptor)
         raise CorruptImageError(
             f"lacks the layer {self.descriptor.digest}",

@@ -407,6 +407,7 @@ def test_a_reused_layer_that_only_a_mirror_has_is_copied_from_there(
     name = f"{registry.host}/{repository}:1"
     registry_store.write(new_image(kept), [f"{own_registry.host}/{repository}:1"])
     previous = mirrored.find(name)
+    assert previous.has_blob(previous.manifest.layers[0])
     written = mirrored.write(new_image(layer, reused=[ReusedLayer(previous, kept.diff_id)]), [name])
     assert written.failures == {}
     assert content(registry_store.find(name)) == [layer.data, kept.data]
