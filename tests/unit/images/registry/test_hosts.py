@@ -146,7 +146,8 @@ def test_images_are_written_to_the_registry_that_they_name(read):
     moved = parse_reference("moved.com/team/app")
     assert places([hosts.for_push(APP), hosts.for_push(moved)]) == ["example.com/team/app", "moved.com/team/app"]
     assert places(hosts.for_pull(moved)) == ["new.com/team/app"]
-    assert not hosts.for_push(moved).verify
+    for found in (hosts.for_push(moved), *hosts.for_pull(moved)):
+        assert (found.schemes, found.verify, found.use_proxy) == (("https", "http"), False, True)
 
 
 def test_a_blocked_registry_is_refused_with_the_file_that_blocks_it(read, tmp_path):
