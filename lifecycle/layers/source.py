@@ -50,8 +50,6 @@ __all__ = [
 LAUNCHER = b"/cnb/lifecycle/launcher"
 PROCESS_DIR = b"/cnb/process"
 
-_FORBIDDEN_IN_TYPE = "/><:|&\\"
-
 
 class LayerSource(Protocol):
     """One layer as an uncompressed tar; every call of ``chunks`` makes it anew, from what is on disk then."""
@@ -135,16 +133,12 @@ def launcher_layer(launcher: Path) -> LayerSource:
 
 
 def process_types_layer(types: Sequence[str]) -> LayerSource:
-    """Return the layer with a link to the launcher for each process type.
+    """Return the layer with a link to the launcher for each of ``types``, which can all be names of links.
 
-    Raises ``ExportError`` for a type that can't be a name.
+    ``rules.export_plan.check_process_types`` sees to that.
     """
     links = []
     for each in types:
-        if not each:
-            raise ExportError("type is required for all processes")
-        if any(char in _FORBIDDEN_IN_TYPE for char in each):
-            raise ExportError(f"invalid process type '{each}': type may not contain characters '{_FORBIDDEN_IN_TYPE}'")
         name = PROCESS_DIR + b"/" + each.encode("utf-8", "surrogateescape")
         links.append(Member(Entry(name, Kind.SYMLINK, ROOT_MODE, linkname=LAUNCHER)))
     return Members((made_directory(b"/cnb"), made_directory(PROCESS_DIR), *links))

@@ -91,6 +91,10 @@ class LauncherSource(SpecModel):
         return Struct(version=self.version, source=Struct(git=git))
 
 
+def _slice_struct(row: Slice) -> Struct:
+    return Struct(paths=None if row.paths is None else list(row.paths))
+
+
 class BuildMetadata(SpecModel):
     """``<layers>/config/metadata.toml``."""
 
@@ -112,7 +116,7 @@ class BuildMetadata(SpecModel):
                 "extensions": [element.struct() for element in self.extensions] or None,
                 "labels": [Struct(key=label.key, value=label.value) for label in self.labels] or None,
                 "processes": [process.struct(api) for process in self.processes or ()],
-                "slices": [Struct(paths=list(each.paths)) for each in self.slices] or None,
+                "slices": [_slice_struct(each) for each in self.slices] or None,
                 "buildpack-default-process-type": self.default_process_type or None,
             }
         )

@@ -26,7 +26,7 @@ class LaunchProcess(SpecModel):
 class Slice(SpecModel):
     """One ``[[slices]]`` row: globs of app files that share a layer."""
 
-    paths: ListOf[str] = ()
+    paths: ListOf[str] | None = None
 
 
 class Label(SpecModel):

@@ -133,9 +133,19 @@ def _restore_sbom(inputs: AnalyzeInputs, image: Image, metadata: LifecycleMetada
     """Restore the SBOM files of the launch layers, for the restorer to hand out.
 
     A layer that can't be read makes the whole image corrupt: reusing launch layers without their SBOM would
-    lose it.
+    lose it.  Files below another layers directory would not be found; the reference puts them there, out of sight.
     """
     if PlatformFeature.SBOM not in inputs.api or inputs.skip_layers or not metadata.sbom or not metadata.sbom.sha:
+        return
+    built_in = _variable(image, "CNB_LAYERS_DIR")
+    expected = str(inputs.image_layers_dir or inputs.layers_dir)
+    if built_in not in {"", expected}:
+        _LOG.warning(
+            'Not restoring SBOM from previous image "%s", whose layers directory is %s and not %s',
+            image.name,
+            built_in,
+            expected,
+        )
         return
     _LOG.info("Restoring data for SBOM from previous image")
     restore_launch_sboms(
@@ -143,3 +153,8 @@ def _restore_sbom(inputs: AnalyzeInputs, image: Image, metadata: LifecycleMetada
         layers_dir=inputs.layers_dir,
         image_layers_dir=inputs.image_layers_dir,
     )
+
+
+def _variable(image: Image, name: str) -> str:
+    """Return an environment variable of an image, ``""`` if it has none."""
+    return next((entry.partition("=")[2] for entry in image.config.env if entry.startswith(f"{name}=")), "")

@@ -135,7 +135,7 @@ def test_the_cache_image_is_checked_in_the_store_where_it_is(images, inputs):
 def previous_with_sbom(images, tmp_path):
     """Put a previous image with an SBOM layer; return its layers."""
 
-    def put(*, missing=False, root="/layers"):
+    def put(*, missing=False, root="/layers", env=()):
         files = tmp_path / "old/sbom/launch/some_bp/deps"
         files.mkdir(parents=True)
         (files / "sbom.cdx.json").write_text("{}")
@@ -144,7 +144,7 @@ def previous_with_sbom(images, tmp_path):
         image = images.put(APP, layers=[b"".join(source.chunks())])
         sha = "sha256:" + "0" * 64 if missing else image.config.diff_ids[0]
         run = labels(METADATA.model_copy(update={"sbom": LayerSha(sha=sha)}))
-        images.images[APP] = replace(image, config=replace(image.config, run=run))
+        images.images[APP] = replace(image, config=replace(image.config, run=run | {"Env": list(env)}))
 
     return put
 
@@ -186,6 +186,18 @@ def test_an_image_whose_sbom_layer_can_not_be_read_is_corrupt(images, inputs, pr
     assert f'Ignoring image "{APP}" because it was corrupt' in caplog.messages
 
 
+def test_sbom_files_of_another_layers_directory_are_left_out_with_a_warning(images, inputs, previous_with_sbom, caplog):
+    previous_with_sbom(root="/elsewhere", env=["A=b", "CNB_LAYERS_DIR=/elsewhere"])
+    given = inputs(image_layers_dir=PurePosixPath("/layers"))
+    analyzed = analyze(given, images=images)
+    assert analyzed.image != ImageIdentifier(reference="")
+    assert analyzed.metadata.buildpacks == METADATA.buildpacks
+    assert restored(given) == set()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == [
+        f'Not restoring SBOM from previous image "{APP}", whose layers directory is /elsewhere and not /layers'
+    ]
+
+
 # Layouts
 
 
@@ -206,7 +218,7 @@ def test_images_are_found_in_layouts(inputs, tmp_path, api, caplog):
     assert analyzed.image.reference.startswith(f"{tmp_path}/layouts/reg.example/app/latest@sha256:")
     assert analyzed.metadata == METADATA
     assert analyzed.run_image.reference.startswith(f"{tmp_path}/layouts/reg.example/run/latest@sha256:")
-    assert analyzed.run_image.image == RUN
+    assert analyzed.run_image.image == f"{tmp_path}/layouts/reg.example/run/latest"
     (tmp_path / "layouts/reg.example/app/latest/index.json").write_text("{")
     assert analyze(inputs(api), images=store).image == ImageIdentifier(reference="")
     assert f'Ignoring image "{APP}" because it was corrupt' in caplog.messages

@@ -62,6 +62,11 @@ def test_metadata_toml_has_the_bytes_of_the_reference(builder):
     )
 
 
+def test_a_slice_without_paths_stays_without_and_one_with_none_stays_so(builder):
+    builder.buildpack("a/1", launch("[[slices]]\n[[slices]]\npaths = []\n"))
+    assert builder.metadata_toml().endswith("\n[[slices]]\n\n[[slices]]\n  paths = []\n")
+
+
 @pytest.mark.requirement("PLAT-BLD-016")
 @PLATFORMS
 def test_buildpacks_that_write_nothing_are_listed(builder, api):

@@ -56,19 +56,6 @@ def test_the_layer_of_process_types_has_the_diff_id_of_the_reference(types: list
     assert diff_id(process_types_layer(types)) == (f"sha256:{expected}", 2048 + 512 * len(types))
 
 
-def test_an_empty_process_type_is_refused() -> None:
-    with pytest.raises(ExportError, match=r"^type is required for all processes$"):
-        process_types_layer(["web", ""])
-
-
-@pytest.mark.parametrize("char", "/><:|&\\")
-def test_a_process_type_that_can_be_no_file_name_is_refused(char: str) -> None:
-    with pytest.raises(ExportError) as caught:
-        process_types_layer([f"a{char}b"])
-
-    assert caught.value.message == f"invalid process type 'a{char}b': type may not contain characters '/><:|&\\'"
-
-
 def test_the_layer_of_the_launcher_has_the_diff_id_of_the_reference(tmp_path: Path) -> None:
     (tmp_path / "real").write_bytes(b"hello")
     (tmp_path / "launcher").symlink_to("real")
