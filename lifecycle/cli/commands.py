@@ -54,46 +54,69 @@ def _options(
 
 @app.command()
 def build(  # noqa: PLR0917  # one parameter for each option
-    source: Annotated[Path, typer.Argument(metavar="[APP]", help="The app's directory.", show_default=".")] = Path(),
+    source: Annotated[
+        Path, typer.Argument(metavar="APP", help="The app's directory.  [.]", show_default=False)
+    ] = Path(),
     buildpack: Annotated[
-        list[Path] | None, typer.Option("--buildpack", "-b", help="A buildpack's directory; repeatable, in order.")
+        list[Path] | None,
+        typer.Option("--buildpack", "-b", metavar="DIR", help="A buildpack's directory; repeatable, in order."),
     ] = None,
     buildpacks: Annotated[
-        Path | None, typer.Option(help="A builder's buildpacks, <id>/<version> each.  [/cnb/buildpacks if there]")
+        Path | None,
+        typer.Option(metavar="DIR", help="A builder's buildpacks, <id>/<version> each.  [/cnb/buildpacks if there]"),
     ] = None,
     extensions: Annotated[
-        Path | None, typer.Option(help="A builder's image extensions, likewise.  [/cnb/extensions if there]")
+        Path | None,
+        typer.Option(metavar="DIR", help="A builder's image extensions, likewise.  [/cnb/extensions if there]"),
     ] = None,
-    order: Annotated[Path | None, typer.Option(help="A builder's order.toml.  [/cnb/order.toml if there]")] = None,
+    order: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A builder's order.toml.  [/cnb/order.toml if there]")
+    ] = None,
     run_image: Annotated[
         str,
-        typer.Option(help="Image below the app: a name in a registry, docker-daemon:NAME, a layout, an archive."),
+        typer.Option(
+            metavar="IMAGE", help="Image below the app: a name in a registry, docker-daemon:NAME, a layout, an archive."
+        ),
     ] = "scratch",
     tag: Annotated[
-        list[str] | None, typer.Option("--tag", "-t", help="Name of the image; repeatable.  [the directory's name]")
+        list[str] | None,
+        typer.Option("--tag", "-t", metavar="NAME", help="Name of the image; repeatable.  [the directory's name]"),
     ] = None,
     output: Annotated[
         str,
         typer.Option(
             "--output",
             "-o",
+            metavar="PLACE",
             help="Where the image goes: registry, daemon, a layout directory, FILE.tar, docker-archive:FILE.  "
             "[among this user's images]",
         ),
     ] = "",
     env: Annotated[
-        list[str] | None, typer.Option("--env", "-e", help="NAME=VALUE for buildpacks; NAME takes yours; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--env", "-e", metavar="NAME=VALUE", help="Variable for buildpacks; NAME alone takes yours; repeatable."
+        ),
     ] = None,
-    env_file: Annotated[list[Path] | None, typer.Option(help="File of NAME=VALUE lines; repeatable.")] = None,
-    cache_dir: Annotated[Path | None, typer.Option(help="Where layers are cached.  [one for each app]")] = None,
-    cache_image: Annotated[str, typer.Option(help="Image in a registry where layers are cached instead.")] = "",
+    env_file: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="File of NAME=VALUE lines; repeatable.")
+    ] = None,
+    cache_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where layers are cached.  [one for each app]")
+    ] = None,
+    cache_image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="Image in a registry where layers are cached instead.")
+    ] = "",
     clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Forget the cache first.")] = False,  # noqa: FBT002
-    descriptor: Annotated[Path | None, typer.Option(help="The project descriptor.  [APP/project.toml]")] = None,
-    process: Annotated[str, typer.Option(help="The process type that starts by default.")] = "",
-    uid: Annotated[int, typer.Option(help="Owner of the files in the image.")] = 1000,
-    gid: Annotated[int, typer.Option(help="Group of the files in the image.")] = 1000,
+    descriptor: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The project descriptor.  [APP/project.toml]")
+    ] = None,
+    process: Annotated[str, typer.Option(metavar="TYPE", help="The process type that starts by default.")] = "",
+    uid: Annotated[int, typer.Option(metavar="UID", help="Owner of the files in the image.")] = 1000,
+    gid: Annotated[int, typer.Option(metavar="GID", help="Group of the files in the image.")] = 1000,
     insecure_registry: Annotated[
-        list[str] | None, typer.Option(help="Names that begin so may be reached without TLS; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings, errors.")] = False,  # noqa: FBT002
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="What the phases do in detail.")] = False,  # noqa: FBT002
