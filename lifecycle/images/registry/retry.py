@@ -80,6 +80,10 @@ class Attempts:
         self.clock.sleep(delay)
         return True
 
+    def transferred(self) -> None:
+        """Leave the time so far out of the bound: it went into bytes that moved, and a large layer takes its time."""
+        self.started = self.clock.monotonic()
+
     def progress(self) -> None:
         """Start counting anew: bytes have moved, so that a long transfer may break more often than a short one."""
         self.failures = 0

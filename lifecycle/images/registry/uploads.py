@@ -104,6 +104,8 @@ class Upload:
                     if error is self._source.error:
                         raise
                     self._in_doubt = True
+                    if self._source.read_on():
+                        attempts.transferred()
                     if self._offset > self._furthest:
                         self._furthest = self._offset
                         attempts.progress()
@@ -249,11 +251,17 @@ class _Source:
         self._chunks: Iterator[bytes] = iter(())
         self._rest = b""
         self._at: int | None = None
+        self._read = False
         self.error: BaseException | None = None
 
     def body(self, start: int, length: int) -> bytes | Body:
         """Return ``length`` bytes from ``start`` on, as a body to send."""
         return Body(self._bytes(start, length), length)
+
+    def read_on(self) -> bool:
+        """Say whether any bytes were taken since the last call."""
+        read, self._read = self._read, False
+        return read
 
     def close(self) -> None:
         """Let go of the chunks."""
@@ -287,4 +295,5 @@ class _Source:
                 raise VerificationError(f"ends before its {self._size} bytes", where=self._where)
             part, self._rest = chunk[:left], chunk[left:]
             left -= len(part)
+            self._read = True
             yield part

@@ -93,6 +93,20 @@ def test_an_upload_may_break_more_often_than_a_request_is_tried_while_it_gets_fu
     assert sum(request.body_bytes for request in resumable.registry.requests("PATCH")) == layer.blob_size
 
 
+def test_the_time_that_a_layer_takes_is_not_held_against_it(resumable, layer):
+    resumable.fault(CutRequest(PIECE), method="PATCH")
+    time = Patient(resumable)
+
+    def slowly():
+        for chunk in layer.chunks():
+            time.now += 60
+            yield chunk
+
+    with client_of(resumable, time=time) as client:
+        client.upload_blob(new_repository(resumable), descriptor_of(layer), slowly)
+    assert resumable.registry.uploaded[layer.digest] == layer.blob_size
+
+
 def test_an_upload_that_gets_nowhere_ends(resumable, layer):
     resumable.fault(CutRequest(0), method="PATCH", times=None)
     time = FakeTime()
