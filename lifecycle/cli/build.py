@@ -24,6 +24,7 @@ from lifecycle.cli.settings import Settings, resolve
 from lifecycle.cli.workspace import Workspace, app_key, cache_dir, discard, new_workspace, remember, state_dir
 from lifecycle.errors import (
     BuildpackDetectError,
+    CacheError,
     GenerateError,
     InvalidFileError,
     InvalidInputError,
@@ -87,7 +88,12 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
     if request.clear_cache:
         shutil.rmtree(cache, ignore_errors=True)
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"can't be made: {error.strerror}", where=cache, remedy="choose a --cache-dir that this user can write"
+        ) from error
     workspace = new_workspace(state / "builds" / app_key(app))
     try:
         files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude)

@@ -78,7 +78,8 @@ class BuildpackTree:
 
     def _link(self, root: Path) -> Buildpack:
         if not (root / "buildpack.toml").is_file():
-            raise InvalidInputError("is not a buildpack: it has no buildpack.toml", where=root)
+            problem = "is not a buildpack: it has no buildpack.toml" if root.is_dir() else "is not a directory"
+            raise InvalidInputError(problem, where=root, remedy="name the directory of a buildpack")
         target = Path(os.path.abspath(root))  # noqa: PTH100  # a link names the path that was given
         buildpack = read_buildpack(target)
         info = buildpack.descriptor.buildpack

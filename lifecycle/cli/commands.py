@@ -112,8 +112,8 @@ def build(  # noqa: PLR0917  # one parameter for each option
         Path | None, typer.Option(metavar="FILE", help="The project descriptor.  [APP/project.toml]")
     ] = None,
     process: Annotated[str, typer.Option(metavar="TYPE", help="The process type that starts by default.")] = "",
-    uid: Annotated[int, typer.Option(metavar="UID", help="Owner of the files in the image.")] = 1000,
-    gid: Annotated[int, typer.Option(metavar="GID", help="Group of the files in the image.")] = 1000,
+    uid: Annotated[int, typer.Option(metavar="UID", min=0, help="Owner of the files in the image.")] = 1000,
+    gid: Annotated[int, typer.Option(metavar="GID", min=0, help="Group of the files in the image.")] = 1000,
     insecure_registry: Annotated[
         list[str] | None,
         typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
@@ -177,7 +177,7 @@ def _insecure_registries() -> list[str]:
     return [name.strip() for name in os.environ.get("CNB_INSECURE_REGISTRIES", "").split(",") if name.strip()]
 
 
-@app.command()
+@app.command(short_help="Say what stands in the way of builds.")
 def doctor(
     references: Annotated[
         list[str] | None, typer.Argument(metavar="REF", help="Images whose registries are tried.")
@@ -216,7 +216,8 @@ def _variables(given: list[str], files: list[Path]) -> dict[str, str]:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInputError(f"can't be read: {error}", where=path) from error
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise InvalidInputError(f"can't be read: {reason}", where=path, remedy="correct --env-file") from error
         lines += [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     variables = {}
     for entry in [*lines, *given]:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from lifecycle.cli.build_paths import APP, LAYERS, fixed_names
 from lifecycle.cli.workspace import last_build, state_dir
+from lifecycle.errors import LaunchError
 from lifecycle.executables import namespace
+from lifecycle.files.codec import load
 from lifecycle.launcher import launcher_path
 from lifecycle.launcher.run import launch
+from lifecycle.model.build_metadata import BuildMetadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +26,7 @@ def run_last_build(process: str | None, args: Sequence[str], environment: Mappin
     workspace, facts = last_build(state_dir(environment))
     mounts = {name: Path(path) for name, path in facts.get("mounts", {}).items()}
     launcher = launcher_path()
-    process = process or _default_process(workspace.layers)
+    process = _process(workspace.layers, process)
     if mounts and namespace.obstacle(mounts, workspace.root) is None:
         namespace.enter(mounts, workspace.root)
         layers, app = Path(LAYERS), Path(APP)
@@ -41,9 +44,14 @@ def run_last_build(process: str | None, args: Sequence[str], environment: Mappin
     )
 
 
-def _default_process(layers: Path) -> str | None:
-    from lifecycle.files.codec import load
-    from lifecycle.model.build_metadata import BuildMetadata
-
+def _process(layers: Path, wanted: str | None) -> str:
+    """Return the type of the process to start; raise ``LaunchError`` that names those there are."""
     metadata = load(BuildMetadata, layers / "config" / "metadata.toml")
-    return metadata.default_process_type or None
+    types = [process.type for process in metadata.processes or ()]
+    if not types:
+        raise LaunchError("the last build has no process", remedy="build with a buildpack that defines one")
+    wanted = wanted or metadata.default_process_type
+    if wanted not in types:
+        problem = f"no process of type {wanted}" if wanted else "no default process"
+        raise LaunchError(f"the last build has {problem}", remedy=f"name one that it has: {', '.join(types)}")
+    return wanted

@@ -247,9 +247,11 @@ def default_process(processes: Sequence[Process], *, wanted: str, buildpacks_def
     if not wanted:
         return buildpacks_default
     if all(process.type != wanted for process in processes):
-        types = ", ".join(process.type for process in processes) or "none"
+        types = ", ".join(process.type for process in processes)
         raise ExportError(
             f"tried to set {wanted} to default but it doesn't exist",
-            remedy=f"choose one of the process types of the build: {types}",
+            remedy=f"choose one of the process types of the build: {types}"
+            if types
+            else "name no default process: no buildpack of the build defines a process",
         )
     return wanted

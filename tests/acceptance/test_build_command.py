@@ -146,3 +146,39 @@ def test_clear_cache_forgets_what_was_restored(lifecycle, tmp_path):
     build(lifecycle, "-o", tmp_path / "one", buildpack="layers-all")
     done = build(lifecycle, "--clear-cache", "-o", tmp_path / "two", buildpack="layers-all")
     assert "nothing to restore" in done.stderr
+
+
+def test_run_names_the_processes_there_are_where_none_is_meant(lifecycle, tmp_path):
+    build(lifecycle, "-o", tmp_path / "image")
+    for arguments, problem in (((), "no default process"), (("nope",), "no process of type nope")):
+        done = lifecycle("run", *arguments, check=False)
+        assert done.returncode == 1
+        assert done.stderr == f"error: the last build has {problem}\n       name one that it has: sys-info\n"
+
+
+def test_run_says_so_where_the_image_starts_nothing(lifecycle, tmp_path):
+    build(lifecycle, "-o", tmp_path / "image", buildpack="hello-world")
+    done = lifecycle("run", check=False)
+    assert done.stderr.startswith("error: the last build has no process\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("-b", "/nowhere"), 3, "error: /nowhere: is not a directory\n"),
+        (("-b", "/"), 3, "error: /: is not a buildpack: it has no buildpack.toml\n"),
+        (("--cache-dir", "/dev/null/cache"), 1, "error: /dev/null/cache: can't be made: Not a directory\n"),
+        (("--env-file", "/nowhere"), 3, "error: /nowhere: can't be read: No such file or directory\n"),
+        (("--env-file", "/bin/sh"), 3, "error: /bin/sh: can't be read: it is not UTF-8\n"),
+        (("-e", "=x"), 3, "error: --env '=x' has no name\n"),
+        (("--uid", "-1"), 2, "Invalid value for '--uid'"),
+        (("--descriptor", "/nowhere"), 1, "error: /nowhere: does not exist\n"),
+        (("-t", "UPPER"), 3, "error: 'UPPER' is not a valid image reference"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_runs(lifecycle, arguments, status, said):
+    done = build(lifecycle, *arguments, check=False)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "==>" not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -163,7 +163,7 @@ def test_a_known_buildpack_is_found_by_id_and_the_newest_is_chosen(tree, tmp_pat
         ({"id": "a"}, "asks for buildpack a, which is not at hand"),
         ({"id": "a", "version": "1"}, "asks for buildpack a@1, which is not at hand"),
         ({"uri": "https://example.com/a.tgz"}, "https://example.com/a.tgz, which this version can't fetch"),
-        ({"uri": "nowhere"}, "has no buildpack.toml"),
+        ({"uri": "nowhere"}, "nowhere: is not a directory"),
     ],
 )
 def test_a_buildpack_that_is_not_at_hand_is_an_error(tree, tmp_path, wanted, problem):
