@@ -7,6 +7,7 @@ Reference: what is sent in which order; layers that may not be distributed are l
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from lifecycle.layers.blob import LayerBlob
     from lifecycle.oci.digest import DiffId, Digest
     from lifecycle.oci.reference import Reference
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -102,11 +105,20 @@ def push(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A layer's blob and all that have it: files of this build and images."""
+    """A layer's blob and all that have it: files and images.
+
+    ``origin`` is the name of an image that it comes from, ``""`` if this build made it.
+    """
 
     descriptor: Descriptor
     files: tuple[LayerBlob, ...] = ()
     images: tuple[StoredImage, ...] = ()
+    origin: str = ""
+
+    def joined(self, other: _Part) -> _Part:
+        """Return the same blob with what ``other`` knows of it."""
+        origin = self.origin and other.origin
+        return _Part(self.descriptor, (*self.files, *other.files), (*self.images, *other.images), origin)
 
     def chunks(self, target: Reference) -> Iterator[bytes]:
         """Yield its bytes for the repository ``target``, which lacks them, though a mirror of it may not."""
@@ -149,19 +161,19 @@ def _parts(image: NewImage, work_dir: Path, *, where: str) -> tuple[list[_Part],
     for part in found:
         descriptor = part.descriptor
         if not descriptor.urls and descriptor.media_type not in NON_DISTRIBUTABLE_TYPES:
-            known = parts.get(descriptor.digest, _Part(descriptor))
-            parts[descriptor.digest] = _Part(descriptor, (*known.files, *part.files), (*known.images, *part.images))
+            known = parts.get(descriptor.digest)
+            parts[descriptor.digest] = part if known is None else known.joined(part)
     return sorted(parts.values(), key=lambda part: -part.descriptor.size), [part.descriptor for part in found]
 
 
 def _part(layer: LayerBlob | ReusedLayer, types: MediaTypes, work_dir: Path) -> _Part:
-    if isinstance(layer, ReusedLayer):
-        image = layer.image
-        descriptor = layer_descriptor(image, layer.diff_id)
-        if isinstance(image, BlobSource):
-            return _Part(descriptor, images=(image,))
-        layer = write_blob(_ImageLayer(image, layer.diff_id), work_dir)
-    return _Part(blob_descriptor(layer, types), files=(layer,))
+    if not isinstance(layer, ReusedLayer):
+        return _Part(blob_descriptor(layer, types), files=(layer,))
+    image = layer.image
+    if isinstance(image, BlobSource):
+        return _Part(layer_descriptor(image, layer.diff_id), images=(image,), origin=image.name)
+    blob = write_blob(_ImageLayer(image, layer.diff_id), work_dir)
+    return _Part(blob_descriptor(blob, types), files=(blob,), origin=image.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +187,8 @@ class _Push:
     holders: Holders
     progress: Progress
     parallel: int
+    copied_from: set[str] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def to_repository(self, tags: dict[str, Reference], manifest: bytes, media_type: str) -> dict[str, str]:
         """Push to the repository of ``tags`` and return why some of them could not be written."""
@@ -244,6 +258,14 @@ class _Push:
         if again or not self.client.has_blob(target, self.config_descriptor):
             self.client.upload_blob(target, self.config_descriptor, lambda: iter((self.config,)))
 
+    def _announce_copy(self, source: str, target: Reference) -> None:
+        """Tell once of each image.  Spec: buildpack.md "Phase #6: Export" (image stores)."""
+        if source not in self.copied_from:
+            self.copied_from.add(source)
+            _LOG.info(
+                "Copying layers of '%s' to %s: that image is elsewhere, so this takes longer", source, target.context
+            )
+
     def _send(self, target: Reference, part: _Part, stopped: threading.Event, *, again: bool) -> None:
         descriptor = part.descriptor
         _go_on(stopped)
@@ -255,6 +277,8 @@ class _Push:
                 if self.client.mount_blob(target, descriptor, source=source):
                     self.holders.add(descriptor.digest, target)
                     return
+        if part.origin:
+            self._announce_copy(part.origin, target)
         self.client.upload_blob(
             target,
             descriptor,

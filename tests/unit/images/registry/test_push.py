@@ -2,6 +2,7 @@
 
 import http.client
 import itertools
+import logging
 import threading
 from dataclasses import replace
 
@@ -136,13 +137,15 @@ def test_the_types_are_those_of_the_bases_kind(registry, repository, registry_st
 
 
 def test_layers_of_a_base_in_the_same_registry_are_mounted(
-    registry, proxy, repository, app, registry_store, tar, new_image
+    registry, proxy, repository, app, registry_store, tar, new_image, caplog
 ):
     push_image(registry, f"{repository}-run")
     base = registry_store.find(f"{proxy.host}/{repository}-run")
     proxy.log.clear()
     image = new_image(tar(a="1"), base=base)
-    written = registry_store.write(image, [app()])
+    with caplog.at_level(logging.INFO):
+        written = registry_store.write(image, [app()])
+    assert "Copying" not in caplog.text
     assert written.failures == {}
     assert uploads(proxy) == sorted([image.layers[0].size, len(image.config.dumps())])
     mounts = [
@@ -155,13 +158,17 @@ def test_layers_of_a_base_in_the_same_registry_are_mounted(
     assert not proxy.requests("GET", "/blobs/sha256")
 
 
-def test_layers_of_a_base_in_another_registry_are_copied_as_they_are_stored(
-    registry, own_registry, repository, registry_store, tar, new_image, content
+@pytest.mark.requirement("BP-EXP-001")
+def test_layers_of_a_base_in_another_registry_are_copied_as_they_are_stored_and_the_user_is_told(
+    registry, own_registry, repository, registry_store, tar, new_image, content, caplog
 ):
     pushed = push_image(own_registry, "run")
     base = registry_store.find(pushed.reference)
     name = f"{registry.host}/{repository}:1"
-    registry_store.write(new_image(tar(a="1"), base=base), [name])
+    with caplog.at_level(logging.INFO):
+        registry_store.write(new_image(tar(a="1"), base=base), [name])
+    told = f"Copying layers of '{pushed.reference}' to {registry.host}/{repository}: that image is elsewhere, so this takes longer"
+    assert [each.message for each in caplog.records if each.levelno == logging.INFO] == [told]
     found = registry_store.find(name)
     assert found.manifest.layers[:-1] == base.manifest.layers
     assert content(found)[:-1] == content(base)
