@@ -19,7 +19,7 @@ from lifecycle.errors import BuildError, BuildpackApiError, BuildpackBuildError,
 from lifecycle.executables.process import Command
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import save
-from lifecycle.files.env_dir import read_env_dir, read_layer_environment
+from lifecycle.files.env_dir import read_layer_environment
 from lifecycle.files.layers_dir import (
     WrittenLayer,
     copy_output,
@@ -32,15 +32,10 @@ from lifecycle.model.api import PlatformFeature
 from lifecycle.model.build_metadata import BuildMetadata
 from lifecycle.model.ids import directory_name
 from lifecycle.model.plan import BuildpackPlan
+from lifecycle.phases.module_environment import ModuleEnvironments
 from lifecycle.rules import bom
 from lifecycle.rules.buildpack_plan import met_names, without_met
-from lifecycle.rules.environment import (
-    Phase,
-    base_environment,
-    executable_variables,
-    with_layer,
-    with_platform,
-)
+from lifecycle.rules.environment import Phase, with_layer
 from lifecycle.rules.launch import ProcessTypes, upgraded
 from lifecycle.rules.plan import entries_for
 from lifecycle.rules.sbom import is_sbom_name, sbom_copies
@@ -170,9 +165,15 @@ class _Build:
     def __init__(self, inputs: BuildInputs) -> None:
         self.plan = inputs.plan
         self._inputs = inputs
-        self._env = base_environment(inputs.process_env)
-        self._platform_files = read_env_dir(inputs.platform_dir / "env")
-        self._build_config_files = read_env_dir(inputs.build_config_dir / "env")
+        self._environments = ModuleEnvironments(
+            Phase.BUILD,
+            process_env=inputs.process_env,
+            platform_dir=inputs.platform_dir,
+            build_config_dir=inputs.build_config_dir,
+            target=inputs.target,
+            exec_env=inputs.exec_env,
+        )
+        self._env: Mapping[str, str] = self._environments.base
         self._processes = ProcessTypes()
         self._labels: list[Label] = []
         self._slices: list[Slice] = []
@@ -217,7 +218,8 @@ class _Build:
                 str(self._inputs.platform_dir),
                 str(plan_path),
             )
-            command = Command(argv, self._inputs.app_dir, self._environment(buildpack, directory, plan_path))
+            environment = self._environments.of(buildpack, plan_path=plan_path, output_dir=directory, base=self._env)
+            command = Command(argv, self._inputs.app_dir, environment)
             try:
                 status = run(command, output=output)
             except LifecycleError as error:
@@ -231,25 +233,6 @@ class _Build:
                 f"bin/build of buildpack {buildpack} {_ending(status)}",
                 remedy="its output above should tell why",
             )
-
-    def _environment(self, buildpack: Buildpack, directory: Path, plan_path: Path) -> dict[str, str]:
-        environment = with_platform(
-            self._env,
-            platform_files=self._platform_files,
-            build_config_files=self._build_config_files,
-            clear_env=buildpack.descriptor.buildpack.clear_env,
-        )
-        variables = executable_variables(
-            phase=Phase.BUILD,
-            api=buildpack.api,
-            module_dir=buildpack.root,
-            platform_dir=self._inputs.platform_dir,
-            plan_path=plan_path,
-            output_dir=directory,
-            target=self._inputs.target,
-            exec_env=self._inputs.exec_env,
-        )
-        return {**environment, **variables}
 
     def _take_build_toml(
         self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs, given: Sequence[Require]

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import DetectionError, InvalidFileError, LifecycleError
 from lifecycle.executables.process import Command
 from lifecycle.files.codec import load
-from lifecycle.files.env_dir import read_env_dir
 from lifecycle.files.modules import Extension, find_buildpack, find_extension
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.descriptor import System
 from lifecycle.model.group import Group, GroupElement
 from lifecycle.model.plan import BuildPlan, Plan
+from lifecycle.phases.module_environment import ModuleEnvironments
 from lifecycle.rules.detection import (
     ERROR,
     PASS,
@@ -33,7 +33,7 @@ from lifecycle.rules.detection import (
     Tried,
     judge,
 )
-from lifecycle.rules.environment import Phase, base_environment, executable_variables, with_platform
+from lifecycle.rules.environment import Phase
 from lifecycle.rules.exec_env import takes_part
 from lifecycle.rules.order import Composite, Entry, resolved_groups, with_system
 from lifecycle.rules.stacks import supports_stack
@@ -230,9 +230,14 @@ class _Runs:
         self._inputs = inputs
         self._run = run
         self._pool = pool
-        self._base = base_environment(inputs.process_env)
-        self._platform_files = read_env_dir(inputs.platform_dir / "env")
-        self._build_config_files = read_env_dir(inputs.build_config_dir / "env")
+        self._environments = ModuleEnvironments(
+            Phase.DETECT,
+            process_env=inputs.process_env,
+            platform_dir=inputs.platform_dir,
+            build_config_dir=inputs.build_config_dir,
+            target=inputs.target,
+            exec_env=inputs.exec_env,
+        )
         self._results: dict[tuple[bool, str, str], Future[DetectRun]] = {}
 
     def of(self, members: Sequence[tuple[Entry, _Component]]) -> list[Tried]:
@@ -278,7 +283,7 @@ class _Runs:
         argv = (str(executable), str(self._inputs.platform_dir), str(plan_path))
         try:
             status = self._run(
-                Command(argv, self._inputs.app_dir, self._environment(component, plan_path)),
+                Command(argv, self._inputs.app_dir, self._environments.of(module, plan_path=plan_path)),
                 output=chunks.append,
             )
         except LifecycleError as error:
@@ -287,27 +292,6 @@ class _Runs:
         if status < 0:
             return DetectRun(ERROR, output, f"killed by signal {signal.strsignal(-status) or -status}")
         return _judged(component, status, output, plan_path)
-
-    def _environment(self, component: _Component, plan_path: Path) -> dict[str, str]:
-        module = component.module
-        variables = executable_variables(
-            phase=Phase.DETECT,
-            api=module.api,
-            module_dir=module.root,
-            platform_dir=self._inputs.platform_dir,
-            plan_path=plan_path,
-            output_dir=None,
-            target=self._inputs.target,
-            exec_env=self._inputs.exec_env,
-            is_extension=isinstance(module, Extension),
-        )
-        environment = with_platform(
-            self._base,
-            platform_files=self._platform_files,
-            build_config_files=self._build_config_files,
-            clear_env=component.info.clear_env,
-        )
-        return {**environment, **variables}
 
 
 def _judged(component: _Component, status: int, output: bytes, plan_path: Path) -> DetectRun:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import ExtensionGenerateError, GenerateError, InvalidFileError, LifecycleError
 from lifecycle.executables.process import Command
 from lifecycle.files.codec import load, save
-from lifecycle.files.env_dir import read_env_dir
 from lifecycle.files.modules import find_extension
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.extend_config import ExtendConfig
@@ -24,7 +23,8 @@ from lifecycle.model.ids import directory_name
 from lifecycle.model.plan import BuildpackPlan
 from lifecycle.model.run import Run
 from lifecycle.oci.reference import same_image_name
-from lifecycle.rules.environment import Phase, base_environment, executable_variables, with_platform
+from lifecycle.phases.module_environment import ModuleEnvironments
+from lifecycle.rules.environment import Phase
 from lifecycle.rules.extensions.dockerfiles import Kind, check_dockerfile
 from lifecycle.rules.extensions.run_image import decide_run_image, switches, with_run_image
 from lifecycle.rules.plan import entries_for, without_entries_of
@@ -98,7 +98,14 @@ def generate(inputs: GenerateInputs, *, run: Runner, output: Callable[[bytes], N
     Raises ``ExtensionGenerateError`` for an executable that fails, ``GenerateError`` for unusable output.
     """
     with _translated("environment of extensions"):
-        environments = _Environments(inputs)
+        environments = ModuleEnvironments(
+            Phase.GENERATE,
+            process_env=inputs.process_env,
+            platform_dir=inputs.platform_dir,
+            build_config_dir=inputs.build_config_dir,
+            target=inputs.target,
+            exec_env="",
+        )
     plan = inputs.plan
     found: list[tuple[GeneratedDockerfile, Checked]] = []
     for element in inputs.group.group_extensions:
@@ -153,43 +160,12 @@ def _remove(directory: Path) -> None:
         directory.unlink(missing_ok=True)
 
 
-class _Environments:
-    """The variables of ``bin/generate``."""
-
-    def __init__(self, inputs: GenerateInputs) -> None:
-        self._inputs = inputs
-        self._base = base_environment(inputs.process_env)
-        self._platform_files = read_env_dir(inputs.platform_dir / "env")
-        self._build_config_files = read_env_dir(inputs.build_config_dir / "env")
-
-    def of(self, extension: Extension, plan_path: Path, output_dir: Path) -> dict[str, str]:
-        """Return the whole environment of one extension."""
-        environment = with_platform(
-            self._base,
-            platform_files=self._platform_files,
-            build_config_files=self._build_config_files,
-            clear_env=extension.descriptor.extension.clear_env,
-        )
-        variables = executable_variables(
-            phase=Phase.GENERATE,
-            api=extension.api,
-            module_dir=extension.root,
-            platform_dir=self._inputs.platform_dir,
-            plan_path=plan_path,
-            output_dir=output_dir,
-            target=self._inputs.target,
-            exec_env="",
-            is_extension=True,
-        )
-        return {**environment, **variables}
-
-
 def _run_extension(
     inputs: GenerateInputs,
     extension: Extension,
     plan: Plan,
     output_dir: Path,
-    environments: _Environments,
+    environments: ModuleEnvironments,
     *,
     run: Runner,
     output: Callable[[bytes], None],
@@ -208,7 +184,7 @@ def _run_extension(
         requires = entries_for(plan, extension.descriptor.extension.id, extension=True)
         save(plan_path, BuildpackPlan(entries=requires).struct())
         argv = (str(executable), str(output_dir), str(inputs.platform_dir), str(plan_path))
-        environment = environments.of(extension, plan_path, output_dir)
+        environment = environments.of(extension, plan_path=plan_path, output_dir=output_dir)
         try:
             status = run(Command(argv, inputs.app_dir, environment), output=output)
         except LifecycleError as error:
