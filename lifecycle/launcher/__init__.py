@@ -22,6 +22,6 @@ def launcher_path(arch: str | None = None) -> Path:
         raise LaunchError(
             f"this installation has no launcher for linux/{arch}",
             where=path,
-            remedy="install cnb-lifecycle from a wheel for it, or give one with -launcher",
+            remedy="there is one for linux/amd64 and linux/arm64; for others give one with -launcher",
         )
     return path

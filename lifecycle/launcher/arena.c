@@ -72,3 +72,27 @@ void arena_free(Arena *arena) {
         arena->blocks = next;
     }
 }
+
+void text_append(Text *text, const char *more, size_t length) {
+    if (length >= SIZE_MAX / 4 - text->length) {
+        out_of_memory();
+    }
+    if (text->length + length >= text->room) {
+        text->room = (text->length + length + 1) * 2;
+        char *larger = arena_alloc(text->arena, text->room, 1);
+        if (text->length != 0) {
+            memcpy(larger, text->text, text->length);
+        }
+        text->text = larger;
+    }
+    memcpy(text->text + text->length, more, length);
+    text->length += length;
+    text->text[text->length] = '\0';
+}
+
+void text_add(Text *text, const char *more) { text_append(text, more, strlen(more)); }
+
+char *text_get(Text *text) {
+    text_add(text, "");
+    return text->text;
+}

@@ -10,14 +10,28 @@ typedef struct {
     ArenaBlock *blocks;
 } Arena;
 
+/* A text that grows; start with {.arena = ...}. */
+typedef struct {
+    Arena *arena;
+    char *text; /* terminated; NULL while nothing was added */
+    size_t length;
+    size_t room;
+} Text;
+
 /* Return zeroed memory for `count` items of `size` bytes; exits with 82 when there is none. */
 void *arena_alloc(Arena *arena, size_t count, size_t size);
 /* Return a terminated copy of `length` bytes. */
 char *arena_copy(Arena *arena, const char *text, size_t length);
 /* Return the formatted text. */
 char *arena_format(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
-char *arena_vformat(Arena *arena, const char *format, va_list arguments);
+char *arena_vformat(Arena *arena, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 /* Give everything back; only tests and fuzzers need it. */
 void arena_free(Arena *arena);
+
+/* Add to the end; the cost doesn't depend on what is there. */
+void text_add(Text *text, const char *more);
+void text_append(Text *text, const char *more, size_t length);
+/* Return the terminated text, "" when nothing was added. */
+char *text_get(Text *text);
 
 #endif

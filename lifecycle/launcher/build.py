@@ -7,14 +7,29 @@ import platform
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCES_DIR = Path(__file__).resolve().parent
 
 _ZIG_TARGETS = {"amd64": "x86_64-linux-musl", "arm64": "aarch64-linux-musl"}
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-_FLAGS = ("-static", "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", "-g0", "-s", "-fstack-protector-strong")
-_WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wno-date-time")
+ARCHITECTURES = tuple(_ZIG_TARGETS)
+"""For which there is a launcher: images are often made for another architecture than the builder's."""
+
+_FLAGS = ("-std=c11", "-D_POSIX_C_SOURCE=200809L", "-Os", "-g0", "-s")
+_HARDENING = (
+    *("-static", "-fPIE", "-pie"),
+    *("-fstack-protector-strong", "-fstack-clash-protection", "-ftrivial-auto-var-init=zero"),
+    *("-fsanitize=undefined", "-fsanitize-trap=undefined"),
+    *("-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"),
+)
+"""musl has no checked variants of its functions, so there is no FORTIFY_SOURCE."""
+_HARDENING_OF = {"amd64": ("-fcf-protection=full",), "arm64": ("-mbranch-protection=standard",)}
+WARNINGS = (
+    *("-Wall", "-Wextra", "-Werror", "-Wconversion", "-Wshadow", "-Wvla", "-Wformat=2"),
+    *("-Wstrict-prototypes", "-Wmissing-prototypes"),
+)
 
 
 class LauncherBuildError(RuntimeError):
@@ -43,6 +58,20 @@ def is_current(binary: Path) -> bool:
     return all(source.stat().st_mtime_ns <= built for source in sources())
 
 
+def build_launchers(bin_dir: Path) -> list[Path]:
+    """Compile ``bin_dir``/linux-<arch>/launcher for every architecture, unless it is newer than its sources."""
+    binaries = {arch: bin_dir / f"linux-{arch}" / "launcher" for arch in ARCHITECTURES}
+    with ThreadPoolExecutor() as threads:
+        started = [
+            threads.submit(build_launcher, binary, arch=arch)
+            for arch, binary in binaries.items()
+            if not is_current(binary)
+        ]
+    for each in started:
+        each.result()
+    return list(binaries.values())
+
+
 def build_launcher(destination: Path, *, arch: str | None = None) -> Path:
     """Compile the static launcher for linux/``arch`` (the host's by default) to the file ``destination``."""
     arch = host_arch() if arch is None else arch
@@ -53,7 +82,7 @@ def build_launcher(destination: Path, *, arch: str | None = None) -> Path:
     os.close(descriptor)
     partial = Path(name)
     try:
-        _compile(partial, _ZIG_TARGETS[arch])
+        _compile(partial, arch)
         partial.chmod(0o755)
         partial.replace(destination)
     finally:
@@ -61,24 +90,25 @@ def build_launcher(destination: Path, *, arch: str | None = None) -> Path:
     return destination
 
 
-def _compile(output: Path, target: str) -> None:
+def _compile(output: Path, arch: str) -> None:
     names = [path.name for path in sources() if path.suffix == ".c"]
-    command = [sys.executable, "-m", "ziglang", "cc", "-target", target, *_FLAGS, *_WARNINGS]
-    command += [f"-ffile-prefix-map={SOURCES_DIR}=.", *names, "-o", str(output.resolve())]
+    command = [sys.executable, "-m", "ziglang", "cc", "-target", _ZIG_TARGETS[arch], *_FLAGS, *WARNINGS]
+    command += [*_HARDENING, *_HARDENING_OF[arch], f"-ffile-prefix-map={SOURCES_DIR}=."]
+    command += [*names, "-o", str(output.resolve())]
     done = subprocess.run(
         command,
         cwd=SOURCES_DIR,
-        env={**os.environ, **_cache_variables()},
+        env={**os.environ, **cache_variables()},
         capture_output=True,
         text=True,
         errors="replace",
         check=False,
     )
     if done.returncode != 0:
-        raise LauncherBuildError(f"the launcher does not compile for {target}: {done.stderr.strip()}")
+        raise LauncherBuildError(f"the launcher does not compile for linux/{arch}: {done.stderr.strip()}")
 
 
-def _cache_variables() -> dict[str, str]:
+def cache_variables() -> dict[str, str]:
     """Return where zig keeps its objects: a directory of this user, whatever HOME is."""
     given = os.environ.get("ZIG_GLOBAL_CACHE_DIR")
     cache = Path(given) if given else Path(tempfile.gettempdir()) / f"cnb-lifecycle-zig-{os.getuid()}"

@@ -1,12 +1,20 @@
 #include "env.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "report.h"
 #include "tree.h"
 
-enum { ENV_FILE_LIMIT = 16 << 20 };
+enum { ENV_FILE_LIMIT = 16 << 20, BUCKETS = 4096 };
+
+struct Variable {
+    const char *entry; /* NAME=value, as execve takes it */
+    size_t name_length;
+    Variable *next;
+    Variable *next_in_bucket;
+};
 
 /* The elements /cnb/process and /cnb/lifecycle are removed wherever they stand.  Reference: env.NewLaunchEnv. */
 static const char *without_launcher_paths(Arena *arena, const char *path) {
@@ -35,7 +43,7 @@ static const char *without_launcher_paths(Arena *arena, const char *path) {
 void env_init(Env *env, Arena *arena, char **environment) {
     static const char *const own[] = {"CNB_LAYERS_DIR", "CNB_APP_DIR", "CNB_PROCESS_TYPE", "CNB_PLATFORM_API",
                                       "CNB_DEPRECATION_MODE"};
-    *env = (Env){.arena = arena};
+    *env = (Env){.arena = arena, .buckets = arena_alloc(arena, BUCKETS, sizeof(Variable *))};
     env->end = &env->first;
     for (char **entry = environment; *entry != NULL; entry++) {
         const char *equals = strchr(*entry, '=');
@@ -53,75 +61,141 @@ void env_init(Env *env, Arena *arena, char **environment) {
     }
 }
 
-static Variable *find(const Env *env, const char *name) {
-    Variable *each = env->first;
-    while (each != NULL && strcmp(each->name, name) != 0) {
-        each = each->next;
+/* Return where the variable hangs or would hang.  Hash: FNV-1a. */
+static Variable **find(const Env *env, const char *name, size_t length) {
+    uint32_t hash = 0x811c9dc5u;
+    for (size_t i = 0; i < length; i++) {
+        hash = (hash ^ (unsigned char)name[i]) * 0x01000193u;
     }
-    return each;
+    Variable **at = &env->buckets[(hash ^ hash >> 16) % BUCKETS];
+    while (*at != NULL && !((*at)->name_length == length && memcmp((*at)->entry, name, length) == 0)) {
+        at = &(*at)->next_in_bucket;
+    }
+    return at;
 }
 
 const char *env_get(const Env *env, const char *name) {
-    const Variable *found = find(env, name);
-    return found == NULL ? "" : found->value;
+    const Variable *found = *find(env, name, strlen(name));
+    return found == NULL ? "" : found->entry + found->name_length + 1;
 }
 
 void env_set(Env *env, const char *name, const char *value) {
-    Variable *found = find(env, name);
-    if (found == NULL) {
-        found = arena_alloc(env->arena, 1, sizeof *found);
-        found->name = name;
-        *env->end = found;
-        env->end = &found->next;
+    size_t length = strlen(name);
+    Variable **found = find(env, name, length);
+    if (*found == NULL) {
+        Variable *made = arena_alloc(env->arena, 1, sizeof *made);
+        made->name_length = length;
+        *found = made;
+        *env->end = made;
+        env->end = &made->next;
+        env->count++;
     }
-    found->value = value;
+    (*found)->entry = arena_format(env->arena, "%s=%s", name, value);
 }
 
-static void prepend(Env *env, const char *name, const char *value, const char *delimiter) {
+static void prepend_path(Env *env, const char *name, const char *path) {
     const char *old = env_get(env, name);
-    env_set(env, name, arena_format(env->arena, "%s%s%s", value, *old == '\0' ? "" : delimiter, old));
+    env_set(env, name, arena_format(env->arena, "%s%s%s", path, *old == '\0' ? "" : ":", old));
 }
 
-void env_add_layer_paths(Env *env, const char *layer) {
-    const char *bin = path_join(env->arena, layer, "bin");
-    const char *lib = path_join(env->arena, layer, "lib");
-    if (exists(bin)) {
-        prepend(env, "PATH", bin, ":");
+static const char *add_path(Env *env, const char *layer, const char *directory, const char *name) {
+    const char *path = path_join(env->arena, layer, directory);
+    switch (path_kind(path)) {
+    case PATH_MISSING:
+        return NULL;
+    case PATH_UNKNOWN:
+        return arena_format(env->arena, "stat %s: %s", path, reason(env->arena, errno));
+    case PATH_DIRECTORY:
+    case PATH_FILE:
+        break;
     }
-    if (exists(lib)) {
-        prepend(env, "LD_LIBRARY_PATH", lib, ":");
-    }
+    prepend_path(env, name, path);
+    return NULL;
 }
 
-static const char *delimiter(Env *env, const char *directory, const char *name, const char *fallback) {
+const char *env_add_layer_paths(Env *env, const char *layer) {
+    const char *problem = add_path(env, layer, "bin", "PATH");
+    return problem != NULL ? problem : add_path(env, layer, "lib", "LD_LIBRARY_PATH");
+}
+
+/* Read what is to stand in a variable; NULL sets `problem`. */
+static const char *read_value(Env *env, const char *path, const char **problem) {
     size_t length;
-    const char *file = path_join(env->arena, directory, arena_format(env->arena, "%s.delim", name));
-    const char *text = read_path(env->arena, file, ENV_FILE_LIMIT, &length);
-    return text == NULL ? fallback : text;
+    const char *value = read_path(env->arena, path, ENV_FILE_LIMIT, &length);
+    if (value == NULL) {
+        *problem = arena_format(env->arena, "open %s: %s", path, reason(env->arena, errno));
+    } else if (strlen(value) != length) {
+        *problem = arena_format(env->arena, "%s: a variable can't hold a NUL byte", path);
+        value = NULL;
+    }
+    return value;
 }
 
-static void apply(Env *env, const char *directory, const char *file, const char *value) {
-    size_t length = strcspn(file, ".");
-    const char *name = arena_copy(env->arena, file, length);
-    const char *suffix = file + length;
-    if (length == 0) {
-        return;
+typedef enum { ACTION_NONE, ACTION_SET, ACTION_DEFAULT, ACTION_APPEND, ACTION_PREPEND, ACTION_PREPEND_PATH } Action;
+
+/* Say what the text behind a file's first dot asks for; a lone dot is a quirk of the reference. */
+static Action action_of(const char *suffix) {
+    static const struct {
+        const char *suffix;
+        Action action;
+    } actions[] = {{"", ACTION_SET},
+                   {".override", ACTION_SET},
+                   {".default", ACTION_DEFAULT},
+                   {".append", ACTION_APPEND},
+                   {".prepend", ACTION_PREPEND},
+                   {".", ACTION_PREPEND_PATH}};
+    for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+        if (strcmp(suffix, actions[i].suffix) == 0) {
+            return actions[i].action;
+        }
     }
-    if (*suffix == '\0' || strcmp(suffix, ".override") == 0) {
-        env_set(env, name, value);
-    } else if (strcmp(suffix, ".default") == 0) {
-        if (*env_get(env, name) == '\0') {
+    return ACTION_NONE;
+}
+
+static const char *apply(Env *env, const char *directory, const char *path) {
+    const char *file = strrchr(path, '/') + 1;
+    const char *name = arena_copy(env->arena, file, strcspn(file, "."));
+    Action action = *name == '\0' ? ACTION_NONE : action_of(file + strlen(name));
+    const char *problem = NULL;
+    if (action == ACTION_NONE) {
+        return NULL;
+    }
+    const char *value = read_value(env, path, &problem);
+    if (value == NULL) {
+        return problem;
+    }
+    const char *old = env_get(env, name);
+    const char *delimiter = action == ACTION_PREPEND_PATH ? ":" : "";
+    const char *given = path_join(env->arena, directory, arena_format(env->arena, "%s.delim", name));
+    if (*old == '\0') {
+        delimiter = "";
+    } else if ((action == ACTION_APPEND || action == ACTION_PREPEND || action == ACTION_PREPEND_PATH) &&
+               path_kind(given) == PATH_FILE) {
+        delimiter = read_value(env, given, &problem);
+        if (delimiter == NULL) {
+            return problem;
+        }
+    }
+    switch (action) {
+    case ACTION_APPEND:
+        env_set(env, name, arena_format(env->arena, "%s%s%s", old, delimiter, value));
+        break;
+    case ACTION_PREPEND:
+    case ACTION_PREPEND_PATH:
+        env_set(env, name, arena_format(env->arena, "%s%s%s", value, delimiter, old));
+        break;
+    case ACTION_DEFAULT:
+        if (*old == '\0') {
             env_set(env, name, value);
         }
-    } else if (strcmp(suffix, ".append") == 0) {
-        const char *old = env_get(env, name);
-        const char *between = *old == '\0' ? "" : delimiter(env, directory, name, "");
-        env_set(env, name, arena_format(env->arena, "%s%s%s", old, between, value));
-    } else if (strcmp(suffix, ".prepend") == 0) {
-        prepend(env, name, value, delimiter(env, directory, name, ""));
-    } else if (strcmp(suffix, ".") == 0) {
-        prepend(env, name, value, delimiter(env, directory, name, ":"));
+        break;
+    case ACTION_SET:
+        env_set(env, name, value);
+        break;
+    case ACTION_NONE:
+        break;
     }
+    return NULL;
 }
 
 const char *env_add_files(Env *env, const char *directory) {
@@ -130,32 +204,19 @@ const char *env_add_files(Env *env, const char *directory) {
         return arena_format(env->arena, "open %s: %s", directory, reason(env->arena, errno));
     }
     for (size_t i = 0; i < files.count; i++) {
-        const char *path = files.paths[i];
-        if (is_directory(path)) {
-            continue;
+        const char *problem = path_kind(files.paths[i]) == PATH_DIRECTORY ? NULL : apply(env, directory, files.paths[i]);
+        if (problem != NULL) {
+            return problem;
         }
-        size_t length;
-        const char *value = read_path(env->arena, path, ENV_FILE_LIMIT, &length);
-        if (value == NULL) {
-            return arena_format(env->arena, "open %s: %s", path, reason(env->arena, errno));
-        }
-        if (strlen(value) != length) {
-            return arena_format(env->arena, "%s: a variable can't hold a NUL byte", path);
-        }
-        apply(env, directory, strrchr(path, '/') + 1, value);
     }
     return NULL;
 }
 
 char **env_list(const Env *env) {
-    size_t count = 0;
-    for (const Variable *each = env->first; each != NULL; each = each->next) {
-        count++;
-    }
-    char **list = arena_alloc(env->arena, count + 1, sizeof *list);
+    char **list = arena_alloc(env->arena, env->count + 1, sizeof *list);
     size_t i = 0;
     for (const Variable *each = env->first; each != NULL; each = each->next) {
-        list[i++] = arena_format(env->arena, "%s=%s", each->name, each->value);
+        list[i++] = (char *)each->entry;
     }
     return list;
 }

@@ -5,16 +5,13 @@
 #include "arena.h"
 
 typedef struct Variable Variable;
-struct Variable {
-    const char *name;
-    const char *value;
-    Variable *next;
-};
 
 typedef struct {
     Arena *arena;
-    Variable *first;
+    Variable **buckets; /* by the hash of the name */
+    Variable *first;    /* in the order in which the variables came */
     Variable **end;
+    size_t count;
 } Env;
 
 /* Take the process environment without what is the launcher's own.  Spec: platform.md "Launch Environment". */
@@ -22,8 +19,8 @@ void env_init(Env *env, Arena *arena, char **environment);
 /* Return a value, "" when unset. */
 const char *env_get(const Env *env, const char *name);
 void env_set(Env *env, const char *name, const char *value);
-/* Apply bin/ and lib/ of a layer.  Spec: buildpack.md "Layer Paths". */
-void env_add_layer_paths(Env *env, const char *layer);
+/* Apply bin/ and lib/ of a layer.  Spec: buildpack.md "Layer Paths".  Returns NULL or what went wrong. */
+const char *env_add_layer_paths(Env *env, const char *layer);
 /* Apply the files of a directory.  Spec: buildpack.md "Environment Variable Modification Rules".
  * Returns NULL or what went wrong. */
 const char *env_add_files(Env *env, const char *directory);

@@ -1,4 +1,4 @@
-"""The hatchling hook that puts the compiled launcher into the wheel (or beside an editable install)."""
+"""The hatchling hook that puts the compiled launchers into the wheel (or beside an editable install)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,21 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 if TYPE_CHECKING:
     from types import ModuleType
 
-_WHEEL_PLATFORMS = {"amd64": "manylinux_2_17_x86_64", "arm64": "manylinux_2_17_aarch64"}
-
 
 class LauncherBuildHook(BuildHookInterface):  # type: ignore[type-arg,misc,unused-ignore]  # no stubs without hatchling
-    """Builds ``lifecycle/launcher/bin/linux-<arch>/launcher`` for the host's architecture."""
+    """Builds ``lifecycle/launcher/bin/linux-<arch>/launcher`` for every architecture.
+
+    The launchers are made for images and not for the host, so the wheel is one for all platforms.
+    """
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  # the plugin interface
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002  # the interface
         """Build before the files of a wheel are collected; a source distribution carries only the sources."""
         if self.target_name != "wheel":
             return
         launcher_dir = Path(self.root, "lifecycle", "launcher")
-        build = _load(launcher_dir / "build.py")
-        arch = build.host_arch()
-        binary = launcher_dir / "bin" / f"linux-{arch}" / "launcher"
-        if not build.is_current(binary):
-            build.build_launcher(binary, arch=arch)
-        build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{_WHEEL_PLATFORMS[arch]}"
+        _load(launcher_dir / "build.py").build_launchers(launcher_dir / "bin")
 
 
 def _load(path: Path) -> ModuleType:

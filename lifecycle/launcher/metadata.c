@@ -20,24 +20,40 @@ Words words_concat(Arena *arena, Words left, Words right) {
     return all;
 }
 
+static char small(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
+
+/* Return a field's value: that of the very key, else of one that differs in case, as the reference reads TOML. */
+static const TomlValue *field(const TomlValue *table, const char *name) {
+    const TomlValue *exact = toml_get(table, name);
+    for (const TomlItem *item = table->first; exact == NULL && item != NULL; item = item->next) {
+        size_t i = 0;
+        while (i < item->key_length && name[i] != '\0' && small(item->key[i]) == name[i]) {
+            i++;
+        }
+        if (i == item->key_length && name[i] == '\0') {
+            return &item->value;
+        }
+    }
+    return exact;
+}
+
 static bool read_string(const TomlValue *table, const char *key, const char **out) {
-    const TomlValue *value = toml_get(table, key);
+    const TomlValue *value = field(table, key);
     *out = value == NULL ? "" : value->text;
     return value == NULL || (value->kind == TOML_STRING && strlen(value->text) == value->length);
 }
 
 /* A single string is a list of one: `command` is one below Platform API 0.10. */
 static bool read_words(Arena *arena, const TomlValue *table, const char *key, bool or_string, Words *out) {
-    const TomlValue *value = toml_get(table, key);
-    const char *single;
+    const TomlValue *value = field(table, key);
     *out = (Words){arena_alloc(arena, 2, sizeof(char *)), 0};
     if (value == NULL) {
         return true;
     }
     if (or_string && value->kind == TOML_STRING) {
-        out->count = 1;
+        const char *single;
         bool fine = read_string(table, key, &single);
-        out->items[0] = (char *)single;
+        out->items[out->count++] = (char *)single;
         return fine;
     }
     if (value->kind != TOML_ARRAY) {
@@ -58,7 +74,7 @@ static bool read_words(Arena *arena, const TomlValue *table, const char *key, bo
 }
 
 static bool read_bool(const TomlValue *table, const char *key, bool *out) {
-    const TomlValue *value = toml_get(table, key);
+    const TomlValue *value = field(table, key);
     *out = value != NULL && value->boolean;
     return value == NULL || value->kind == TOML_BOOLEAN;
 }
@@ -81,19 +97,14 @@ static bool count_tables(const TomlValue *array, size_t *count) {
     return array->kind == TOML_ARRAY;
 }
 
-const char *metadata_read(Arena *arena, const char *path, Metadata *metadata) {
-    size_t length;
-    const char *text = read_path(arena, path, METADATA_LIMIT, &length);
-    if (text == NULL) {
-        return arena_format(arena, "open %s: %s", path, reason(arena, errno));
-    }
+const char *metadata_parse(Arena *arena, const char *text, size_t length, Metadata *metadata) {
     TomlValue root;
     const char *problem = toml_parse(arena, text, length, &root);
     if (problem != NULL) {
         return problem;
     }
-    const TomlValue *buildpacks = toml_get(&root, "buildpacks");
-    const TomlValue *processes = toml_get(&root, "processes");
+    const TomlValue *buildpacks = field(&root, "buildpacks");
+    const TomlValue *processes = field(&root, "processes");
     if (!count_tables(buildpacks, &metadata->buildpack_count)) {
         return wrong_type(arena, "buildpacks");
     }
@@ -123,4 +134,13 @@ const char *metadata_read(Arena *arena, const char *path, Metadata *metadata) {
         }
     }
     return NULL;
+}
+
+const char *metadata_read(Arena *arena, const char *path, Metadata *metadata) {
+    size_t length;
+    const char *text = read_path(arena, path, METADATA_LIMIT, &length);
+    if (text == NULL) {
+        return arena_format(arena, "open %s: %s", path, reason(arena, errno));
+    }
+    return metadata_parse(arena, text, length, metadata);
 }

@@ -35,6 +35,8 @@ typedef struct {
     size_t process_count;
 } Metadata;
 
+/* Read a document.  Returns NULL or what is wrong. */
+const char *metadata_parse(Arena *arena, const char *text, size_t length, Metadata *metadata);
 /* Read the file.  Returns NULL or what is wrong. */
 const char *metadata_read(Arena *arena, const char *path, Metadata *metadata);
 /* Return the words of both, in this order. */

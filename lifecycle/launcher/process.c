@@ -108,11 +108,3 @@ Process process_for(const Launch *launch, const char *name, Words arguments) {
     }
     return user_process(launch, arguments);
 }
-
-const char *buildpack_dir(const Launch *launch, const Buildpack *buildpack) {
-    char *escaped = arena_copy(launch->arena, buildpack->id, strlen(buildpack->id));
-    for (char *c = escaped; *c != '\0'; c++) {
-        *c = *c == '/' ? '_' : *c;
-    }
-    return path_join(launch->arena, launch->layers_dir, escaped);
-}

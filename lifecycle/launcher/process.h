@@ -17,7 +17,5 @@ typedef struct {
 int api_minor(const char *version, int oldest, int newest);
 /* Choose the process for the launcher's own name and arguments, or exit with 82. */
 Process process_for(const Launch *launch, const char *name, Words arguments);
-/* Return the layers directory of a buildpack. */
-const char *buildpack_dir(const Launch *launch, const Buildpack *buildpack);
 
 #endif

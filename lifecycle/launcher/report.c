@@ -1,5 +1,7 @@
 #include "report.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,18 +19,22 @@ static bool colourless(void) {
     return false;
 }
 
-static void print(Arena *arena, const char *prefix, const char *colour, const char *format, va_list arguments) {
+__attribute__((format(printf, 4, 0))) static void print(Arena *arena, const char *prefix, const char *colour,
+                                                        const char *format, va_list arguments) {
     const char *message = arena_vformat(arena, format, arguments);
     const char *line = colourless() ? arena_format(arena, "%s%s\n", prefix, message)
                                     : arena_format(arena, "\033[%s;1m%s\033[0m%s\n", colour, prefix, message);
     size_t left = strlen(line);
     while (left > 0) {
         ssize_t written = write(STDOUT_FILENO, line, left);
-        if (written <= 0) {
+        if (written > 0) {
+            line += written;
+            left -= (size_t)written;
+        } else if (written < 0 && errno == EAGAIN) {
+            (void)poll(&(struct pollfd){.fd = STDOUT_FILENO, .events = POLLOUT}, 1, -1);
+        } else if (written == 0 || errno != EINTR) {
             return;
         }
-        line += written;
-        left -= (size_t)written;
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include "arena.h"
 
-enum { EXIT_METADATA = 1, EXIT_PLATFORM_API = 11, EXIT_BUILDPACK_API = 12, EXIT_LAUNCH = 82 };
+enum { EXIT_PLATFORM_API = 11, EXIT_BUILDPACK_API = 12, EXIT_LAUNCH = 82 };
 
 /* Print one "Warning: " line. */
 void warn(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -3,9 +3,17 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Every key of the document, found by its table and name: a table may have as many keys as the document has lines. */
+typedef struct {
+    TomlItem **slots; /* NULL or an item; never full */
+    size_t room;      /* a power of two */
+    size_t used;
+} Index;
+
 /* `failure` is set once; every function returns false from then on. */
 typedef struct {
     Arena *arena;
+    Index keys;
     const char *at;
     const char *end;
     const char *start;
@@ -267,13 +275,44 @@ static bool parse_key(Parser *p, Key *out) {
     return true;
 }
 
-static TomlValue *find(const TomlValue *table, Key key) {
-    for (TomlItem *item = table->first; item != NULL; item = item->next) {
-        if (item->key_length == key.length && memcmp(item->key, key.text, key.length) == 0) {
-            return &item->value;
-        }
+static bool is_named(const TomlItem *item, Key key) {
+    return item->key_length == key.length && memcmp(item->key, key.text, key.length) == 0;
+}
+
+/* Return where the key is or would be.  Hash: FNV-1a. */
+static TomlItem **slot(const Index *index, const TomlValue *table, Key key) {
+    uint64_t hash = 0xcbf29ce484222325u ^ (uint64_t)(uintptr_t)table;
+    for (size_t i = 0; i < key.length; i++) {
+        hash = (hash ^ (unsigned char)key.text[i]) * 0x100000001b3u;
     }
-    return NULL;
+    hash ^= hash >> 32;
+    size_t at = (size_t)hash & (index->room - 1);
+    while (index->slots[at] != NULL && !(index->slots[at]->table == table && is_named(index->slots[at], key))) {
+        at = (at + 1) & (index->room - 1);
+    }
+    return &index->slots[at];
+}
+
+static TomlValue *find(const Parser *p, const TomlValue *table, Key key) {
+    TomlItem *item = p->keys.room == 0 ? NULL : *slot(&p->keys, table, key);
+    return item == NULL ? NULL : &item->value;
+}
+
+static void add_key(Parser *p, TomlItem *item) {
+    Index *index = &p->keys;
+    if (index->used >= index->room / 2) {
+        Index larger = {.room = index->room == 0 ? 64 : index->room * 2, .used = index->used};
+        larger.slots = arena_alloc(p->arena, larger.room, sizeof(TomlItem *));
+        for (size_t i = 0; i < index->room; i++) {
+            TomlItem *each = index->slots[i];
+            if (each != NULL) {
+                *slot(&larger, each->table, (Key){each->key, each->key_length}) = each;
+            }
+        }
+        *index = larger;
+    }
+    *slot(index, item->table, (Key){item->key, item->key_length}) = item;
+    index->used++;
 }
 
 static TomlValue *append(Parser *p, TomlValue *parent, Key key, TomlKind kind) {
@@ -281,6 +320,10 @@ static TomlValue *append(Parser *p, TomlValue *parent, Key key, TomlKind kind) {
     item->key = key.text;
     item->key_length = key.length;
     item->value.kind = kind;
+    if (parent->kind == TOML_TABLE) {
+        item->table = parent;
+        add_key(p, item);
+    }
     if (parent->last == NULL) {
         parent->first = item;
     } else {
@@ -300,7 +343,7 @@ static bool parse_pair(Parser *p, TomlValue *table, int depth) {
         if (dots + depth >= TOML_MAX_DEPTH) {
             return fail(p, "too deeply nested");
         }
-        TomlValue *next = find(table, key);
+        TomlValue *next = find(p, table, key);
         if (next == NULL) {
             next = append(p, table, key, TOML_TABLE);
         } else if (next->kind != TOML_TABLE || next->closed || next->header) {
@@ -317,7 +360,7 @@ static bool parse_pair(Parser *p, TomlValue *table, int depth) {
     if (!take(p, "=")) {
         return fail(p, "expected '='");
     }
-    if (find(table, key) != NULL) {
+    if (find(p, table, key) != NULL) {
         return fail(p, "duplicate key");
     }
     skip_blank(p);
@@ -548,7 +591,7 @@ static bool parse_header(Parser *p, TomlValue *root, TomlValue **current) {
         if (depth >= TOML_MAX_DEPTH) {
             return fail(p, "too deeply nested");
         }
-        TomlValue *next = find(table, key);
+        TomlValue *next = find(p, table, key);
         table = next == NULL ? append(p, table, key, TOML_TABLE) : descend(next);
         if (table == NULL) {
             return fail(p, "a header can't add to this value");
@@ -562,7 +605,7 @@ static bool parse_header(Parser *p, TomlValue *root, TomlValue **current) {
     if (!take(p, array ? "]]" : "]")) {
         return fail(p, "expected ']'");
     }
-    TomlValue *found = find(table, key);
+    TomlValue *found = find(p, table, key);
     if (array) {
         if (found == NULL) {
             found = append(p, table, key, TOML_ARRAY);
@@ -598,5 +641,11 @@ const char *toml_parse(Arena *arena, const char *text, size_t length, TomlValue 
 }
 
 const TomlValue *toml_get(const TomlValue *table, const char *key) {
-    return find(table, (Key){key, strlen(key)});
+    const Key wanted = {key, strlen(key)};
+    for (const TomlItem *item = table->first; item != NULL; item = item->next) {
+        if (is_named(item, wanted)) {
+            return &item->value;
+        }
+    }
+    return NULL;
 }

@@ -27,8 +27,9 @@ typedef struct {
 } TomlValue;
 
 struct TomlItem {
-    const char *key;
+    const char *key; /* terminated; may hold NUL bytes, see `key_length`; "" in an array */
     size_t key_length;
+    const TomlValue *table; /* whose key it is; NULL in an array */
     TomlValue value;
     TomlItem *next;
 };

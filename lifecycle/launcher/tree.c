@@ -86,14 +86,12 @@ bool list_entries(Arena *arena, const char *directory, EntryKind kind, Entries *
     return error == 0;
 }
 
-bool is_directory(const char *path) {
+PathKind path_kind(const char *path) {
     struct stat status;
-    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
-}
-
-bool exists(const char *path) {
-    struct stat status;
-    return stat(path, &status) == 0;
+    if (stat(path, &status) == 0) {
+        return S_ISDIR(status.st_mode) ? PATH_DIRECTORY : PATH_FILE;
+    }
+    return errno == ENOENT || errno == ENOTDIR ? PATH_MISSING : PATH_UNKNOWN;
 }
 
 char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t *length) {

@@ -8,6 +8,7 @@
 #include "arena.h"
 
 typedef enum { ENTRY_DIRECTORIES, ENTRY_FILES } EntryKind;
+typedef enum { PATH_MISSING, PATH_DIRECTORY, PATH_FILE, PATH_UNKNOWN } PathKind;
 
 typedef struct {
     char **paths; /* directory and name, sorted by name bytewise */
@@ -20,8 +21,8 @@ char *path_join(Arena *arena, const char *directory, const char *name);
 char *path_absolute(Arena *arena, const char *path);
 /* List directories (never links to them) or everything else.  A missing directory is empty; false sets errno. */
 bool list_entries(Arena *arena, const char *directory, EntryKind kind, Entries *entries);
-bool is_directory(const char *path);
-bool exists(const char *path);
+/* Say what a path leads to, through links; PATH_UNKNOWN sets errno. */
+PathKind path_kind(const char *path);
 /* Read until the end; NULL with errno, EFBIG beyond `limit`.  The text is terminated. */
 char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t *length);
 char *read_path(Arena *arena, const char *path, size_t limit, size_t *length);

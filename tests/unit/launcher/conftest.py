@@ -1,7 +1,10 @@
+"""Programs made from the launcher's sources with sanitizers, which the launcher itself does without."""
+
 from __future__ import annotations
 
+import shutil
 import subprocess
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,66 +12,51 @@ import pytest
 from lifecycle.launcher import build
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
+
+FUZZ_DIR = Path(__file__).parent / "fuzz"
+FLAGS = ("-std=c11", "-D_DEFAULT_SOURCE", "-O1", "-g", f"-I{build.SOURCES_DIR}", f"-I{FUZZ_DIR}")
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+
+
+def _compiled(command: Sequence[str | Path]) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @pytest.fixture(scope="session")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    packaged = build.SOURCES_DIR / "bin" / f"linux-{build.host_arch()}" / "launcher"
-    if build.is_current(packaged):
-        return packaged
-    return build.build_launcher(tmp_path_factory.mktemp("launcher") / "launcher")
+def sanitizing_compiler(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The first compiler of this host that has the sanitizers, as a command."""
+    probe = tmp_path_factory.mktemp("compiler") / "probe.c"
+    probe.write_text("int main(void) { return 0; }\n")
+    for name in ("clang", "clang-14", "gcc"):
+        if shutil.which(name) and _compiled([name, *SANITIZERS, probe, "-o", probe.with_suffix("")]):
+            return [name]
+    pytest.skip("neither clang nor gcc with the address sanitizer is installed")
 
 
-@dataclass
-class Image:
-    """A layers and an app directory, and the launcher that runs in them."""
+@pytest.fixture(scope="session")
+def sanitized(sanitizing_compiler: list[str]) -> Callable[..., None]:
+    """Compile files of lifecycle/launcher (by their stems) and others to a program, with sanitizers."""
 
-    launcher: Path
-    root: Path
-    env: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def layers(self) -> Path:
-        return self.root / "layers"
-
-    @property
-    def app(self) -> Path:
-        return self.root / "app"
-
-    def metadata(self, text: str) -> None:
-        self.file("config/metadata.toml", text)
-
-    def file(self, name: str, text: str | bytes, mode: int = 0o644) -> Path:
-        path = self.layers / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        path.chmod(mode)
-        return path
-
-    def run(self, name: str, *args: str, api: str | None = "0.15", **env: str) -> subprocess.CompletedProcess[str]:
-        variables = {
-            "PATH": "/usr/bin:/bin",
-            "CNB_LAYERS_DIR": str(self.layers),
-            "CNB_APP_DIR": str(self.app),
-        }
-        variables |= {"CNB_NO_COLOR": "true", **self.env, **env}
-        if api is not None:
-            variables["CNB_PLATFORM_API"] = api
-        return subprocess.run(
-            [name, *args],
-            executable=self.launcher,
-            env=variables,
+    def compile_program(
+        output: Path, stems: Sequence[str], *others: Path, flags: Sequence[str] = (), plain: Sequence[Path] = ()
+    ) -> None:
+        traced = [build.SOURCES_DIR / f"{stem}.c" for stem in stems] + list(others)
+        objects = []
+        for number, source in enumerate([*traced, *plain]):
+            made = output.with_suffix(f".{number}.o")
+            own = [] if source in plain else [*SANITIZERS, *flags]
+            command = [*sanitizing_compiler, *FLAGS, *own, "-c", str(source), "-o", str(made)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            objects.append(str(made))
+        link = [flag for flag in flags if flag != "-fsanitize-coverage=trace-pc"]
+        done = subprocess.run(
+            [*sanitizing_compiler, *SANITIZERS, *link, *objects, "-o", str(output)],
             capture_output=True,
             text=True,
-            timeout=20,
             check=False,
         )
+        assert done.returncode == 0, done.stderr
 
-
-@pytest.fixture
-def image(launcher: Path, tmp_path: Path) -> Image:
-    made = Image(launcher, tmp_path)
-    made.app.mkdir()
-    made.metadata('processes = []\n[[buildpacks]]\nid = "a/b"\nversion = "1"\napi = "0.12"\n')
-    return made
+    return compile_program
