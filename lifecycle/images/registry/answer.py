@@ -1,9 +1,13 @@
-"""What a registry says in the body of an answer that is an error.  Spec: OCI distribution-spec "Error Codes"."""
+"""What a registry says in its answers: numbers, addresses, and errors in words.
+
+Spec: OCI distribution-spec "Error Codes"; RFC 9110 "Location".
+"""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from lifecycle.errors import RegistryError
 from lifecycle.images.registry.challenge import read_challenges
@@ -15,6 +19,22 @@ if TYPE_CHECKING:
 
 _LONGEST_BODY = 64 * 1024
 _LONGEST_WORDS = 400
+_MOST_DIGITS = 18
+
+
+def whole_number(text: str | None) -> int | None:
+    """Return the value of a header that is a number of bytes or the like, ``None`` for anything else."""
+    return int(text) if text and text.isdecimal() and len(text) <= _MOST_DIGITS else None
+
+
+def address(base: str, location: str) -> SplitResult | None:
+    """Return where a location, relative to ``base`` or absolute, leads on the web, ``None`` if nowhere."""
+    try:
+        found = urlsplit(urljoin(base, location))
+        usable = found.scheme in {"https", "http"} and bool(found.hostname) and (found.port is None or found.port > 0)
+    except ValueError:
+        return None
+    return found if usable else None
 
 
 def errors_of(response: Response) -> tuple[tuple[str, str], ...]:

@@ -10,10 +10,10 @@ import logging
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from lifecycle.errors import AccessDeniedError, RegistryBusyError, RegistryConnectionError, RegistryError
-from lifecycle.images.registry.answer import own_words
+from lifecycle.images.registry.answer import address, own_words
 from lifecycle.images.registry.challenge import merge_scopes, read_challenges, read_scopes
 from lifecycle.images.registry.token import (
     LARGEST_ANSWER,
@@ -161,12 +161,14 @@ class Authentication:
             return Authorization(basic_header(credential), fresh=True) if credential.username else None
         if credential.registry_token:
             return Authorization(f"Bearer {credential.registry_token}", fresh=True)
-        realm = urljoin(url, challenge.parameters["realm"])
-        server = urlsplit(realm)
-        if server.scheme not in {"https", "http"} or not server.hostname:
+        server = address(url, challenge.parameters["realm"])
+        if server is None:
             raise RegistryError(
-                f"{endpoint.authority} names {realm!r} as its token server", where=where, host=endpoint.authority
+                f"{endpoint.authority} names {challenge.parameters['realm']!r} as its token server",
+                where=where,
+                host=endpoint.authority,
             )
+        realm = server.geturl()
         if server.scheme == "http" and urlsplit(url).scheme == "https" and not credential.anonymous:
             raise RegistryError(
                 f"{endpoint.authority} wants credentials sent to its token server {server.netloc} without TLS",

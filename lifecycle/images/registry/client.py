@@ -18,7 +18,7 @@ from lifecycle.errors import (
     RegistryError,
     VerificationError,
 )
-from lifecycle.images.registry.answer import errors_of, read_errors, words_of
+from lifecycle.images.registry.answer import errors_of, read_errors, whole_number, words_of
 from lifecycle.images.registry.challenge import merge_scopes, repository_scope
 from lifecycle.images.registry.downloads import Download
 from lifecycle.images.registry.exchange import Exchange
@@ -262,10 +262,10 @@ class RegistryClient:
                 return None
             if response.status != _OK:
                 raise self._exchange.refusal(request, response)
-            media_type, length = _media_type(response), response.headers.get("Content-Length", "")
+            media_type, length = _media_type(response), whole_number(response.headers.get("Content-Length"))
             digest = response.headers.get("Docker-Content-Digest", "")
-        if media_type in _KNOWN and length.isdigit() and is_digest(digest) and ref.digest in {None, digest}:
-            return Descriptor(media_type, int(length), Digest(digest))
+        if media_type in _KNOWN and length and is_digest(digest) and ref.digest in {None, digest}:
+            return Descriptor(media_type, length, Digest(digest))
         found = self._get_manifest(endpoint, ref)
         return None if found is None else Descriptor(found.media_type, len(found.data), found.digest)
 

@@ -13,6 +13,7 @@ from lifecycle.errors import (
     RegistryConnectionError,
     VerificationError,
 )
+from lifecycle.images.registry.answer import whole_number
 from lifecycle.images.registry.paths import read_request
 from lifecycle.images.registry.transport import CHUNK
 from lifecycle.oci.digest import verified
@@ -31,7 +32,7 @@ SMALL = 1024 * 1024
 
 _LOG = logging.getLogger(__name__)
 _OK, _PARTIAL, _NOT_FOUND, _RANGE_REFUSED = 200, 206, 404, 416
-_CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d+)-\d+/(?:\d+|\*)\s*\Z")
+_CONTENT_RANGE = re.compile(r"\s*bytes\s+(\d{1,18})-\d+/(?:\d+|\*)\s*\Z")
 
 
 class Download:
@@ -121,8 +122,8 @@ class Download:
                 return response, 0
             response.close()
             response = self._get(endpoint, 0)
-        length = response.headers.get("Content-Length", "")
-        if length.isdigit() and int(length) != self._descriptor.size:
+        length = whole_number(response.headers.get("Content-Length"))
+        if length is not None and length != self._descriptor.size:
             response.close()
             raise VerificationError(f"has {length} bytes, expected {self._descriptor.size}", where=self._where)
         return response, offset

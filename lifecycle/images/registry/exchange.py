@@ -9,13 +9,12 @@ import logging
 import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from lifecycle.errors import RegistryBusyError, RegistryConnectionError, RegistryError
-from lifecycle.images.registry.answer import own_words
+from lifecycle.images.registry.answer import address, own_words
 from lifecycle.images.registry.authentication import Authentication
 from lifecycle.images.registry.retry import TRANSIENT, Attempts, retry_after
-from lifecycle.images.registry.transport import without_query
 from lifecycle.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -148,22 +147,21 @@ class Exchange:
         A registry behind a proxy that ends TLS may call itself http: the same host is still asked by https.
         Another host is never asked by http on behalf of one that speaks https.
         """
-        target = urljoin(url, location)
-        before, after = urlsplit(url), urlsplit(target)
-        if after.scheme not in _DEFAULT_PORTS or not after.hostname:
+        before, after = urlsplit(url), address(url, location)
+        if after is None:
             raise RegistryError(
-                f"{before.netloc} redirects to {without_query(target)!r}", where=where, host=before.netloc
+                f"{before.netloc} sends us to {location!r}, which is no web address", where=where, host=before.netloc
             )
         if before.scheme == "https" and after.scheme == "http":
             if before.hostname != after.hostname:
                 raise RegistryError(
-                    f"{before.netloc} redirects from https to {without_query(target)}",
+                    f"{before.netloc} sends us from https to http at {after.netloc.rpartition('@')[2]}",
                     where=where,
-                    remedy="the registry has to send clients to https",
+                    remedy="the registry has to name an https address",
                     host=before.netloc,
                 )
-            return after._replace(scheme="https", netloc=before.netloc).geturl()
-        return target
+            after = after._replace(scheme="https", netloc=before.netloc)
+        return after.geturl()
 
     def refusal(self, request: Request, response: Response) -> RegistryError:
         """Return the error for an answer that is none of those expected, with the registry's own words."""

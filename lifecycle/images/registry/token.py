@@ -25,6 +25,7 @@ LARGEST_ANSWER = 1024 * 1024
 """Bytes; more than any token server sends."""
 
 _DEFAULT_LIFETIME = 60.0
+_LONGEST_LIFETIME = 86_400.0 * 365
 _MARGIN = 0.1
 _LONGEST_MARGIN = 30.0
 
@@ -87,8 +88,9 @@ def read_token(data: bytes, *, now: float, host: str) -> Token:
     if not isinstance(value, str) or not value.isascii() or not value.isprintable():
         raise RegistryError(f"the token server {host} sends no token", host=host)
     lifetime = answer.get("expires_in")
-    if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not 0 < lifetime < float("inf"):
+    if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or not lifetime > 0:
         lifetime = _DEFAULT_LIFETIME
+    lifetime = min(lifetime, _LONGEST_LIFETIME)
     issued = min(now, _seconds(answer.get("issued_at"), now))
     return Token(value, issued + lifetime - min(lifetime * _MARGIN, _LONGEST_MARGIN))
 

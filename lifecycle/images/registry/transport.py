@@ -1,9 +1,10 @@
 """One HTTP request to a host, and its answer; the only module that knows oras, requests and urllib3.
 
 Nothing is retried, followed or authenticated here.  Bodies stream in both directions, and whatever the libraries
-raise becomes a ``RegistryError``.  ``oras.provider.Registry`` gives each host its session, which keeps no cookies;
-its own ``do_request`` retries a refused connection for minutes and follows redirects with all headers, so it is
-replaced, and of what is built on top of it only that is used which neither holds blobs in memory nor writes JSON.
+raise becomes a ``RegistryError``.  ``oras.provider.Registry`` gives each host its session, which keeps no cookies.
+Its own requests are replaced, for they are repeated for minutes when a connection is refused and follow redirects
+with all headers; what it builds on them is not used: it holds blobs in memory, does not verify them and writes
+manifests anew.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from lifecycle.errors import (
     RegistryError,
     VerificationError,
 )
-from lifecycle.images.registry.answer import errors_of, words_of
+from lifecycle.images.registry.answer import errors_of, whole_number, words_of
 from lifecycle.images.registry.paths import read_request, write_request
 from lifecycle.images.registry.transport import Body
 
@@ -41,7 +41,7 @@ PIECE = 16 * 1024 * 1024
 _LOG = logging.getLogger(__name__)
 _OK, _BAD_REQUEST, _NOT_FOUND, _TOO_LARGE, _WRONG_RANGE = 200, 400, 404, 413, 416
 _DONE = frozenset({200, 201, 202, 204})
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)\s*\Z")
+_RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})\s*\Z")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 
@@ -132,8 +132,7 @@ class Upload:
         request = start_request(self._endpoint, where=self._where)
         response = self._exchange.ask_once(self._endpoint, request)
         self._url = started(self._exchange, request, response)
-        least = response.headers.get("OCI-Chunk-Min-Length", "")
-        self._least_piece = int(least) if least.isdigit() else 0
+        self._least_piece = whole_number(response.headers.get("OCI-Chunk-Min-Length")) or 0
 
     def _patch(self, url: str) -> None:
         start, left = self._offset, self._descriptor.size - self._offset

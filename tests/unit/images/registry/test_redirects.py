@@ -1,6 +1,11 @@
 """Redirects, and places that registries give out: credentials stay with the host that they belong to."""
 
+import contextlib
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from parts.fault_proxy import CutResponse, FileServer, Redirect
 from parts.http_server import LoopbackServer
 from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
@@ -110,12 +115,14 @@ def test_nobody_is_asked_without_tls_on_behalf_of_a_registry_with_it(tls_registr
         assert plain.log == []
 
 
-@pytest.mark.parametrize("location", ["ftp://example.com/x", "file:///etc/passwd", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "location", ["ftp://example.com/x", "file:///etc/passwd", "javascript:alert(1)", "http://[", "http://x:port/"]
+)
 def test_a_place_that_is_no_web_address_is_refused(location):
     with (
         Scripted(lambda exchange: exchange.answer(307, headers=[("Location", location)])) as server,
         client_of(server) as client,
-        pytest.raises(RegistryError, match="redirects to"),
+        pytest.raises(RegistryError, match="is no web address"),
     ):
         list(client.blob(new_repository(server), blob_of(DATA)))
 
@@ -193,7 +200,7 @@ def test_credentials_do_not_go_to_a_token_server_without_tls(server_certificate,
         assert token_server.log == []
 
 
-@pytest.mark.parametrize("realm", ["file:///etc/passwd", "ftp://x/y"])
+@pytest.mark.parametrize("realm", ["file:///etc/passwd", "ftp://x/y", "http://[x"])
 def test_a_realm_that_is_no_web_address_is_refused(realm):
     def answer(exchange):
         exchange.answer(401, headers=[("WWW-Authenticate", f'Bearer realm="{realm}"')])
@@ -218,3 +225,11 @@ def test_a_host_that_we_are_sent_to_can_not_ask_for_credentials(protected):
             list(client.blob(ref, blob_of(DATA)))
         assert all("Authorization" not in request.headers for request in other.log)
         assert len(other.log) == 1
+
+
+@given(st.text(max_size=40) | st.from_regex(r"https?://[a-z\[\]:@0-9.]{0,20}/?.{0,10}"))
+def test_no_location_leads_from_https_to_http(location):
+    with client_of() as client, contextlib.suppress(RegistryError):
+        target = client._exchange.follow("https://registry.example/v2/x", location, where="")
+        assert urlsplit(target).scheme == "https"
+        assert urlsplit(target).hostname

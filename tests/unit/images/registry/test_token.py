@@ -69,6 +69,8 @@ def test_nothing_secret_is_in_a_representation():
         ({"token": "f", "expires_in": 300, "issued_at": "2023-11-14T22:12:20Z"}, "f", 210),
         ({"token": "g", "expires_in": 300, "issued_at": "2099-01-01T00:00:00Z"}, "g", 270),
         ({"token": "h", "expires_in": 300, "issued_at": "yesterday"}, "h", 270),
+        ({"token": "i", "expires_in": 10**400}, "i", 365 * 86_400 - 30),
+        ({"token": "j", "expires_in": float("nan")}, "j", 54),
     ],
 )
 def test_a_token_lives_as_long_as_its_server_says_less_a_margin(answer, value, lives):
