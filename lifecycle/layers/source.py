@@ -26,12 +26,12 @@ from lifecycle.layers.members import (
     unmapped,
 )
 from lifecycle.layers.slices import slice_layers
-from lifecycle.layers.tar import Entry, Kind
+from lifecycle.layers.tar import BLOCK, TRAILER, Entry, Kind
 from lifecycle.oci.digest import DiffId
 from lifecycle.progress import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from lifecycle.progress import Progress
@@ -42,6 +42,7 @@ __all__ = [
     "WatchedLayer",
     "diff_id",
     "directory_layer",
+    "expected_size",
     "launcher_layer",
     "process_types_layer",
     "slice_layers",
@@ -69,9 +70,25 @@ def diff_id(source: LayerSource) -> tuple[DiffId, int]:
     return DiffId("sha256:" + hasher.hexdigest()), size
 
 
+def expected_size(source: LayerSource) -> int | None:
+    """Return about how many bytes the tar of a layer has, ``None`` if only making it would tell.
+
+    What a long name takes beyond its header is not counted.
+    """
+    match source:
+        case Members():
+            members: Iterable[Member] = source.members
+        case _DirectoryLayer():
+            members = source.members()
+        case _:
+            return None
+    contents = (0 if member.path is None else -(-member.entry.size // BLOCK) * BLOCK for member in members)
+    return sum(BLOCK + content for content in contents) + len(TRAILER)
+
+
 @dataclass(frozen=True, slots=True)
 class WatchedLayer:
-    """Another layer, whose bytes ``progress`` hears of; ``size`` counts those of its tar, if that is known."""
+    """Another layer, whose bytes ``progress`` hears of; ``size`` counts those of its tar, as far as that is known."""
 
     source: LayerSource
     progress: Progress
@@ -92,9 +109,9 @@ class _DirectoryLayer:
     mapping: PathMapping
 
     def chunks(self) -> Iterator[bytes]:
-        return tar_of(self._members())
+        return tar_of(self.members())
 
-    def _members(self) -> Iterator[Member]:
+    def members(self) -> Iterator[Member]:
         yield from ancestors(self.path, self.mapping)
         pending = [self.path]
         while pending:

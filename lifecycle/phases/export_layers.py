@@ -18,6 +18,7 @@ from lifecycle.layers.source import (
     WatchedLayer,
     diff_id,
     directory_layer,
+    expected_size,
     launcher_layer,
     process_types_layer,
     slice_layers,
@@ -62,9 +63,10 @@ class LayerStack:
 
     def place(self, candidate: Candidate, source: LayerSource) -> LayerVerdict:
         """Put on a layer: that of the previous image if it has these bytes, or else a new one."""
-        size = None
+        size = None if self.progress is NO_PROGRESS else expected_size(source)
         if export_plan.comparable(candidate, self.available):
-            found, size = diff_id(WatchedLayer(source, self.progress, task=f"comparing {candidate.id}"))
+            watched = WatchedLayer(source, self.progress, task=f"comparing {candidate.id}", size=size)
+            found, size = diff_id(watched)
             verdict = export_plan.judge_contents(candidate, found, self.available)
             if verdict.action is Action.REUSE:
                 return self.reuse(replace(verdict, size=size))

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 BUILDPACK = Path(__file__).parents[1] / "fixtures" / "buildpacks" / "hello-processes"
-COLUMNS = 60
+COLUMNS = 70
 
 
 def on_terminal(command, **environment):
@@ -44,6 +44,7 @@ def test_packing_a_big_app_shows_a_line_that_moves_and_goes(tmp_path):
     lines = [line for line in drawn if line.startswith("    ") and "packing slice-1" in line]
     assert lines
     assert all(len(line) < COLUMNS for line in lines)
+    assert all(re.match(r"    #*\.* +\d+%  \d+\.\d MB of 96\.0 MB", line) for line in lines)
     screen = [line.rpartition("\r\x1b[2K")[2] for line in written.split("\r\n")]
     assert not any("packing" in line for line in screen)
     assert any(re.fullmatch(r"    added +96\.0 MB  slice-1: new layer", line) for line in screen)

@@ -11,12 +11,16 @@ from lifecycle.errors import ExportError
 from lifecycle.layers.members import Member, Members
 from lifecycle.layers.source import (
     PathMapping,
+    WatchedLayer,
     diff_id,
     directory_layer,
+    expected_size,
     launcher_layer,
     process_types_layer,
+    slice_layers,
 )
 from lifecycle.layers.tar import Entry, Kind
+from lifecycle.progress import NO_PROGRESS
 
 if TYPE_CHECKING:
     import tarfile
@@ -243,3 +247,20 @@ def test_a_large_file_comes_in_small_chunks(layers: Path) -> None:
 def test_a_missing_directory_is_an_expected_failure(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="can't be read"):
         list(directory_layer(tmp_path / "missing", uid=0, gid=0).chunks())
+
+
+def test_the_size_of_a_layer_can_be_told_before_it_is_made(tmp_path: Path) -> None:
+    (tmp_path / "layer" / "bin").mkdir(parents=True)
+    for size in (0, 1, 511, 512, 513, 100_000):
+        (tmp_path / "layer" / f"{size}").write_bytes(bytes(size))
+    (tmp_path / "layer" / "bin" / "link").symlink_to("../512")
+    directory = directory_layer(tmp_path / "layer", uid=0, gid=0)
+    app = slice_layers(tmp_path / "layer", [["bin/*"], ["5*"]], uid=0, gid=0)
+
+    for source in (directory, *app, process_types_layer(["web"])):
+        assert expected_size(source) == diff_id(source)[1]
+
+
+def test_the_size_of_any_other_source_is_not_known_before(tmp_path: Path) -> None:
+    source = WatchedLayer(directory_layer(tmp_path, uid=0, gid=0), NO_PROGRESS, task="t")
+    assert expected_size(source) is None
