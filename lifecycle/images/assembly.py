@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from lifecycle.layers.blob import LayerBlob
 
+_OCI_LAYERS = {DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_GZIP: OCI_LAYER_GZIP}
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -70,10 +71,14 @@ class MediaTypes:
         return self.tar
 
 
+OCI_TYPES = MediaTypes(OCI_MANIFEST, OCI_CONFIG)
+"""The types of images in OCI layouts, whose readers know no others."""
+
+
 def media_types(image: NewImage) -> MediaTypes:
     """Return the types of the base's kind, or those of OCI."""
     if image.base is None:
-        return MediaTypes(OCI_MANIFEST, OCI_CONFIG)
+        return OCI_TYPES
     base = image.base.manifest
     return MediaTypes(base.media_type or OCI_MANIFEST, base.config.media_type)
 
@@ -97,11 +102,20 @@ def config_descriptor(config: bytes, types: MediaTypes) -> Descriptor:
     return Descriptor(types.config, len(config), digest_of(config))
 
 
+def oci_type(media_type: str) -> str:
+    """Return the OCI type of a layer that has Docker's type."""
+    return _OCI_LAYERS.get(media_type, media_type)
+
+
 def manifest_of(
-    image: NewImage, config: bytes, layers: Sequence[Descriptor], *, annotations: Mapping[str, str] | None = None
+    image: NewImage,
+    config: bytes,
+    layers: Sequence[Descriptor],
+    *,
+    types: MediaTypes,
+    annotations: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Return the manifest: the base's annotations stay, but for its name in the layout where it lay."""
-    types = media_types(image)
     kept = {} if image.base is None else dict(image.base.manifest.annotations)
     kept.pop(REF_NAME, None)
     return Manifest(types.manifest, config_descriptor(config, types), tuple(layers), {**kept, **(annotations or {})})

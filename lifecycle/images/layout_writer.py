@@ -1,7 +1,8 @@
 """Puts an image into the directory of an OCI layout: blobs first, then index.json by rename.
 
-A killed writer leaves the old image.  New layers have the media types of the base's kind, without a base
-those of OCI.  Spec: OCI image-spec image-layout.md.  Reference: the bytes of oci-layout and index.json.
+A killed writer leaves the old image.  All media types are those of OCI, also where an image was taken from Docker,
+for readers of layouts refuse others.  Spec: OCI image-spec image-layout.md.  Reference: the bytes of oci-layout and
+index.json.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import contextlib
 import json
 import os
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import VerificationError
 from lifecycle.files.atomic import write_atomic
-from lifecycle.images.assembly import blob_descriptor, layers_of, manifest_of, media_types
+from lifecycle.images.assembly import OCI_TYPES, blob_descriptor, layers_of, manifest_of, oci_type
 from lifecycle.images.layout_files import INDEX, DirectoryFiles, blob_name
 from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
 from lifecycle.images.stored_image import layer_descriptor
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lifecycle.images.assembly import MediaTypes
     from lifecycle.layers.blob import LayerBlob
 
 _LAYOUT_VERSION = b'{\n    "imageLayoutVersion": "1.0.0"\n}'
@@ -37,15 +38,14 @@ def write_blobs(path: Path, image: NewImage, *, annotations: Mapping[str, str] |
 
     Blobs of the base that the base itself lacks are left out.
     """
-    types = media_types(image)
     layers = [
-        _copy_layer(path, layer, types, sparse=layer.image is image.base)
+        _copy_layer(path, layer, sparse=layer.image is image.base)
         if isinstance(layer, ReusedLayer)
-        else _add_layer(path, layer, types)
+        else _add_layer(path, layer)
         for layer in layers_of(image, where=path)
     ]
     config = image.config.dumps()
-    manifest = manifest_of(image, config, layers, annotations=annotations)
+    manifest = manifest_of(image, config, layers, types=OCI_TYPES, annotations=annotations)
     for document in (config, manifest.dumps()):
         write_atomic(path / blob_name(digest_of(document)), document)
     return manifest
@@ -64,19 +64,19 @@ def manifest_descriptor(manifest: Manifest, *, ref_name: str) -> Descriptor:
     return Descriptor(manifest.media_type, len(data), digest_of(data), annotations={REF_NAME: ref_name})
 
 
-def _copy_layer(path: Path, layer: ReusedLayer, types: MediaTypes, *, sparse: bool) -> Descriptor:
+def _copy_layer(path: Path, layer: ReusedLayer, *, sparse: bool) -> Descriptor:
     """Take over a layer as it is stored, or uncompressed from an image that has no stored form."""
     image = layer.image
     descriptor = layer_descriptor(image, layer.diff_id)
     if not isinstance(image, BlobSource):
-        return _add_uncompressed(path, layer.diff_id, image.layer(layer.diff_id), types)
+        return _add_uncompressed(path, layer.diff_id, image.layer(layer.diff_id))
     if not _holds(path, descriptor) and not (sparse and not image.has_blob(descriptor)):
         write_atomic(path / blob_name(descriptor.digest), image.blob(descriptor))
-    return descriptor
+    return replace(descriptor, media_type=oci_type(descriptor.media_type))
 
 
-def _add_layer(path: Path, blob: LayerBlob, types: MediaTypes) -> Descriptor:
-    descriptor = blob_descriptor(blob, types)
+def _add_layer(path: Path, blob: LayerBlob) -> Descriptor:
+    descriptor = blob_descriptor(blob, OCI_TYPES)
     if not _holds(path, descriptor):
         target = path / blob_name(descriptor.digest)
         if not _link(blob.path, target):
@@ -85,7 +85,7 @@ def _add_layer(path: Path, blob: LayerBlob, types: MediaTypes) -> Descriptor:
     return descriptor
 
 
-def _add_uncompressed(path: Path, diff_id: DiffId, tar: Iterator[bytes], types: MediaTypes) -> Descriptor:
+def _add_uncompressed(path: Path, diff_id: DiffId, tar: Iterator[bytes]) -> Descriptor:
     size = 0
 
     def counted() -> Iterator[bytes]:
@@ -95,7 +95,7 @@ def _add_uncompressed(path: Path, diff_id: DiffId, tar: Iterator[bytes], types: 
             yield chunk
 
     write_atomic(path / blob_name(Digest(diff_id)), counted())
-    return Descriptor(types.tar, size, Digest(diff_id))
+    return Descriptor(OCI_TYPES.tar, size, Digest(diff_id))
 
 
 def _holds(path: Path, descriptor: Descriptor) -> bool:

@@ -104,7 +104,7 @@ def restore(inputs: RestoreInputs, *, cache: Cache | None) -> RestoredLayers:
     if inputs.skip_layers:
         _LOG.info("Skipping buildpack layer analysis")
         return RestoredLayers(())
-    cached = CacheMetadata() if cache is None else cache.metadata()
+    cached = _remembered(cache)
     with staging_in(inputs.layers_dir) as staging:
         sboms = LayerSboms(inputs.layers_dir / "sbom" / "launch", staging / "sbom")
         cached = _restore_cached_sboms(inputs, cache, cached, sboms)
@@ -116,6 +116,17 @@ def restore(inputs: RestoreInputs, *, cache: Cache | None) -> RestoredLayers:
     if PlatformFeature.SBOM in inputs.api:
         shutil.rmtree(inputs.layers_dir / "sbom", ignore_errors=True)
     return RestoredLayers(account)
+
+
+def _remembered(cache: Cache | None) -> CacheMetadata:
+    """Return what the cache says of itself; one out of reach costs time, not the build."""
+    if cache is None:
+        return CacheMetadata()
+    try:
+        return cache.metadata()
+    except CacheError as error:
+        _LOG.warning("Skipping restore from cache '%s': %s", cache.name, error)
+        return CacheMetadata()
 
 
 def _restore_store(inputs: RestoreInputs, buildpack: GroupElement) -> None:

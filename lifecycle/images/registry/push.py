@@ -83,7 +83,7 @@ def push(
             if isinstance(source, RegistryImage):
                 holders.add(part.descriptor.digest, source.location)
     types = media_types(image)
-    manifest = manifest_of(image, config, layers).dumps()
+    manifest = manifest_of(image, config, layers, types=types).dumps()
     pushing = _Push(client, parts, config, config_descriptor(config, types), holders, progress, parallel)
     failures: dict[str, str] = {}
     repositories: dict[str, dict[str, Reference]] = {}

@@ -5,10 +5,11 @@ import tarfile
 
 import pytest
 
+from lifecycle.cache.image import ImageCache
 from lifecycle.errors import BuildpackApiError, LifecycleError
 from lifecycle.model.api import LATEST_PLATFORM_API
 from lifecycle.model.group import GroupElement
-from lifecycle.model.lifecycle_metadata import BuildpackLayer, LifecycleMetadata
+from lifecycle.model.lifecycle_metadata import BuildpackLayer, BuildpackLayers, LifecycleMetadata
 from lifecycle.phases.restore import RestoreInputs, restore
 from lifecycle.rules.restoration import Restored
 
@@ -223,3 +224,22 @@ def test_a_layers_directory_that_can_not_be_written_is_an_error(last_build):
     last_build.layers_dir.write_text("a file in the way")
     with pytest.raises(LifecycleError, match="can't be written"):
         last_build.restore()
+
+
+@pytest.mark.requirement("PLAT-RES-021")
+def test_a_cache_out_of_reach_costs_layers_and_not_the_build(registry_store, tmp_path, caplog):
+    unreachable = ImageCache("127.0.0.1:1/some/cache", images=registry_store, work_dir=tmp_path)
+    group = (GroupElement(id="some/bp", version="1", api="0.10"),)
+    inputs = RestoreInputs(
+        api=LATEST_PLATFORM_API,
+        layers_dir=tmp_path / "layers",
+        buildpacks=group,
+        metadata=LifecycleMetadata(
+            buildpacks=(
+                BuildpackLayers(key="some/bp", layers={"launched": BuildpackLayer(sha="sha256:1", launch=True)}),
+            )
+        ),
+    )
+    account = restore(inputs, cache=unreachable)
+    assert {layer.name: layer.restored for layer in account.layers} == {"launched": Restored.METADATA}
+    assert "Skipping restore from cache '127.0.0.1:1/some/cache'" in caplog.text

@@ -17,9 +17,9 @@ from lifecycle.images.scratch import scratch_image
 from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
 from lifecycle.oci.digest import digest_of
 from lifecycle.oci.manifest import (
-    DOCKER_CONFIG,
     DOCKER_LAYER_GZIP,
     DOCKER_MANIFEST,
+    OCI_CONFIG,
     OCI_INDEX,
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
@@ -130,14 +130,21 @@ def test_without_a_base_the_types_are_those_of_oci(store, tar, new_image):
     assert [layer.media_type for layer in manifest.layers] == [OCI_LAYER_GZIP]
 
 
-def test_a_docker_base_keeps_its_types_and_its_layers_are_stored(store, tar, new_image, content):
+def test_on_a_docker_base_the_types_are_those_of_oci_and_its_layers_are_stored(store, tar, new_image, content):
     base_tar, app = tar(base="b"), tar(app="a")
-    base = MemoryImages().put("run", layers=[base_tar.data])
+    images = MemoryImages()
+    images.put("run", layers=[])
+    images.write(new_image(base_tar, base=images.find("run")), ["base"])
+    base = images.find("base")
+    assert {base.manifest.media_type, *(layer.media_type for layer in base.manifest.layers)} == {
+        DOCKER_MANIFEST,
+        DOCKER_LAYER_GZIP,
+    }
     store.write(new_image(app, base=base), ["app"])
     image = store.find("app")
-    assert image.manifest.media_type == DOCKER_MANIFEST
-    assert image.manifest.config.media_type == DOCKER_CONFIG
-    assert image.manifest.layers[1].media_type == DOCKER_LAYER_GZIP
+    assert image.manifest.media_type == OCI_MANIFEST
+    assert image.manifest.config.media_type == OCI_CONFIG
+    assert [layer.media_type for layer in image.manifest.layers] == [OCI_LAYER_GZIP, OCI_LAYER_GZIP]
     assert content(image) == [base_tar.data, app.data]
 
 
