@@ -32,7 +32,7 @@ _Result = TypeVar("_Result")
 
 _LOG = logging.getLogger(__name__)
 
-_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY = 401, 403, 429
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY = 400, 401, 403, 429
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS_KEEPING_METHOD = frozenset({307, 308})
 _MOST_REDIRECTS = 6
@@ -243,18 +243,23 @@ class Exchange:
         return f"{scheme}://{endpoint.authority}{request.target}"
 
     def _working_scheme(self, endpoint: Endpoint, request: Request) -> str:
-        """Find the first scheme by which the host answers at all; a certificate that isn't trusted ends the search."""
+        """Find the first scheme by which the host answers; a certificate that isn't trusted ends the search.
+
+        Servers say 400 to http where they speak TLS, which may just have failed for another reason.
+        """
         failure: RegistryConnectionError | None = None
         found = endpoint.schemes[0]
         for scheme in endpoint.schemes if len(endpoint.schemes) > 1 else ():
             try:
                 ping = replace(request, method="GET", headers={}, body=None)
-                self._send(endpoint, ping, f"{scheme}://{endpoint.authority}/v2/").finish()
+                response = self._send(endpoint, ping, f"{scheme}://{endpoint.authority}/v2/")
             except RegistryConnectionError as error:
                 failure = failure or error
             else:
-                found, failure = scheme, None
-                break
+                response.finish()
+                if failure is None or response.status != _BAD_REQUEST:
+                    found, failure = scheme, None
+                    break
         if failure is not None:
             raise failure
         with self._lock:

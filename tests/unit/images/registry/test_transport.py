@@ -135,6 +135,19 @@ def test_the_scheme_that_works_is_found_once(registry, fault_proxy):
     assert len(proxy.requests("GET", "^/v2/$")) == 1
 
 
+def test_a_server_of_tls_that_refuses_http_is_not_taken_for_a_registry_without_tls():
+    class Refusing(LoopbackServer):
+        username = password = ""
+
+        def answer(self, exchange):
+            exchange.answer(400, b"Client sent an HTTP request to an HTTPS server.")
+
+    with Refusing() as server, client_of(server, time=FakeTime()) as client:
+        with pytest.raises(RegistryConnectionError, match="TLS"):
+            client.manifest(new_repository(server))
+        assert {request.path for request in server.log} == {"/v2/"}
+
+
 def test_connections_are_used_again():
     class Counting(LoopbackServer):
         username = password = ""
