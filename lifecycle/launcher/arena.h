@@ -5,9 +5,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 
-typedef struct ArenaBlock ArenaBlock;
 typedef struct {
-    ArenaBlock *blocks;
+    char *next; /* where the next item goes; NULL before the first one */
+    size_t left;
 } Arena;
 
 /* A text that grows; start with {.arena = ...}. */
@@ -25,8 +25,8 @@ char *arena_copy(Arena *arena, const char *text, size_t length);
 /* Return the formatted text. */
 char *arena_format(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
 char *arena_vformat(Arena *arena, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
-/* Give everything back; only tests and fuzzers need it. */
-void arena_free(Arena *arena);
+/* Say that memory is used up, and exit with 82. */
+_Noreturn void arena_full(void);
 
 /* Add to the end; the cost doesn't depend on what is there. */
 void text_add(Text *text, const char *more);

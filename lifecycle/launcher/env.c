@@ -7,7 +7,7 @@
 #include "report.h"
 #include "tree.h"
 
-enum { ENV_FILE_LIMIT = 16 << 20, BUCKETS = 4096 };
+enum { ENV_FILE_LIMIT = 16 << 20, BUCKETS = 512 };
 
 struct Variable {
     const char *entry; /* NAME=value, as execve takes it */
@@ -118,13 +118,13 @@ const char *env_add_layer_paths(Env *env, const char *layer) {
     return problem != NULL ? problem : add_path(env, layer, "lib", "LD_LIBRARY_PATH");
 }
 
-/* Read what is to stand in a variable; NULL sets `problem`. */
+/* Read what is to stand in a variable; NULL for a directory, and where `problem` is set. */
 static const char *read_value(Env *env, const char *path, const char **problem) {
     size_t length;
     const char *value = read_path(env->arena, path, ENV_FILE_LIMIT, &length);
-    if (value == NULL) {
+    if (value == NULL && errno != EISDIR) {
         *problem = arena_format(env->arena, "open %s: %s", path, reason(env->arena, errno));
-    } else if (strlen(value) != length) {
+    } else if (value != NULL && strlen(value) != length) {
         *problem = arena_format(env->arena, "%s: a variable can't hold a NUL byte", path);
         value = NULL;
     }
@@ -171,10 +171,11 @@ static const char *apply(Env *env, const char *directory, const char *path) {
         delimiter = "";
     } else if ((action == ACTION_APPEND || action == ACTION_PREPEND || action == ACTION_PREPEND_PATH) &&
                path_kind(given) == PATH_FILE) {
-        delimiter = read_value(env, given, &problem);
-        if (delimiter == NULL) {
+        const char *own = read_value(env, given, &problem);
+        if (problem != NULL) {
             return problem;
         }
+        delimiter = own == NULL ? delimiter : own;
     }
     switch (action) {
     case ACTION_APPEND:
@@ -204,7 +205,7 @@ const char *env_add_files(Env *env, const char *directory) {
         return arena_format(env->arena, "open %s: %s", directory, reason(env->arena, errno));
     }
     for (size_t i = 0; i < files.count; i++) {
-        const char *problem = path_kind(files.paths[i]) == PATH_DIRECTORY ? NULL : apply(env, directory, files.paths[i]);
+        const char *problem = apply(env, directory, files.paths[i]);
         if (problem != NULL) {
             return problem;
         }

@@ -40,8 +40,8 @@ static const char *typed(const Launch *launch, const Process *process, const cha
 static Words typed_files(const Launch *launch, const Process *process, const char *doing, const char *layer,
                          const char *name) {
     const char *directory = path_join(launch->arena, layer, name);
-    const char *own = typed(launch, process, directory);
     Entries files = list(launch, doing, directory, ENTRY_FILES);
+    const char *own = files.missing ? NULL : typed(launch, process, directory);
     Entries own_files = own == NULL ? (Entries){0} : list(launch, doing, own, ENTRY_FILES);
     return words_concat(launch->arena, (Words){files.paths, files.count}, (Words){own_files.paths, own_files.count});
 }

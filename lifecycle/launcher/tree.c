@@ -1,12 +1,16 @@
+#define _DEFAULT_SOURCE /* syscall, DT_DIR */
 #include "tree.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdalign.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 char *path_join(Arena *arena, const char *directory, const char *name) {
@@ -49,37 +53,72 @@ static int by_bytes(const void *left, const void *right) {
     return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
+/* What getdents64 gives.  Source: getdents64(2). */
+typedef struct {
+    uint64_t inode;
+    int64_t offset;
+    unsigned short length;
+    unsigned char type;
+    char name[];
+} DirectoryEntry;
+
+/* Say whether an entry is a directory itself; -1 with errno when that can't be found out. */
+static int is_directory_entry(int directory, const DirectoryEntry *entry) {
+    if (entry->type != DT_UNKNOWN) {
+        return entry->type == DT_DIR;
+    }
+    struct stat status;
+    return fstatat(directory, entry->name, &status, AT_SYMLINK_NOFOLLOW) != 0 ? -1 : S_ISDIR(status.st_mode);
+}
+
+static void add_entry(Arena *arena, Entries *entries, size_t *room, char *path) {
+    if (entries->count == *room) {
+        *room = *room * 2 + 8;
+        char **larger = arena_alloc(arena, *room, sizeof *larger);
+        if (entries->count > 0) {
+            memcpy(larger, entries->paths, entries->count * sizeof *larger);
+        }
+        entries->paths = larger;
+    }
+    entries->paths[entries->count++] = path;
+}
+
+/* Read the directory; returns 0 or an errno. */
+static int read_entries(Arena *arena, int descriptor, const char *directory, EntryKind kind, Entries *entries) {
+    alignas(DirectoryEntry) char buffer[4096];
+    size_t room = 0;
+    for (;;) {
+        long got = syscall(SYS_getdents64, descriptor, buffer, sizeof buffer);
+        if (got <= 0) {
+            return got == 0 ? 0 : errno;
+        }
+        const DirectoryEntry *entry;
+        for (long at = 0; at < got; at += entry->length) {
+            entry = (const DirectoryEntry *)(const void *)(buffer + at);
+            if (strcmp(entry->name, ".") == 0 || strcmp(entry->name, "..") == 0) {
+                continue;
+            }
+            int is_directory = is_directory_entry(descriptor, entry);
+            if (is_directory < 0) {
+                return errno;
+            }
+            if (is_directory == (kind == ENTRY_DIRECTORIES)) {
+                add_entry(arena, entries, &room, path_join(arena, directory, entry->name));
+            }
+        }
+    }
+}
+
 bool list_entries(Arena *arena, const char *directory, EntryKind kind, Entries *entries) {
     *entries = (Entries){0};
-    DIR *stream = opendir(directory);
-    if (stream == NULL) {
-        return errno == ENOENT;
+    int descriptor = openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) {
+        entries->missing = errno == ENOENT;
+        return entries->missing;
     }
-    size_t room = 0;
-    for (struct dirent *entry; errno = 0, (entry = readdir(stream)) != NULL;) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
-            continue;
-        }
-        struct stat status;
-        if (fstatat(dirfd(stream), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-            break;
-        }
-        if (S_ISDIR(status.st_mode) != (kind == ENTRY_DIRECTORIES)) {
-            continue;
-        }
-        if (entries->count == room) {
-            room = room * 2 + 8;
-            char **larger = arena_alloc(arena, room, sizeof *larger);
-            if (entries->count > 0) {
-                memcpy(larger, entries->paths, entries->count * sizeof *larger);
-            }
-            entries->paths = larger;
-        }
-        entries->paths[entries->count++] = path_join(arena, directory, entry->d_name);
-    }
-    int error = errno;
-    closedir(stream);
-    if (entries->count > 0) {
+    int error = read_entries(arena, descriptor, directory, kind, entries);
+    close(descriptor);
+    if (entries->count > 1) {
         qsort(entries->paths, entries->count, sizeof *entries->paths, by_bytes);
     }
     errno = error;
@@ -94,8 +133,14 @@ PathKind path_kind(const char *path) {
     return errno == ENOENT || errno == ENOTDIR ? PATH_MISSING : PATH_UNKNOWN;
 }
 
-char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t *length) {
-    size_t room = 4096;
+static char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t *length) {
+    struct stat status;
+    if (fstat(descriptor, &status) != 0) {
+        return NULL;
+    }
+    /* One byte for the end of the text, and one so that the end of the file is seen without growing. */
+    bool known = S_ISREG(status.st_mode) && status.st_size > 0 && (uintmax_t)status.st_size <= limit;
+    size_t room = (known ? (size_t)status.st_size : 4096) + 2;
     char *text = arena_alloc(arena, room, 1);
     *length = 0;
     for (;;) {
@@ -124,7 +169,7 @@ char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t *length
 }
 
 char *read_path(Arena *arena, const char *path, size_t limit, size_t *length) {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    int descriptor = openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0) {
         return NULL;
     }

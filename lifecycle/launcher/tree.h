@@ -13,6 +13,7 @@ typedef enum { PATH_MISSING, PATH_DIRECTORY, PATH_FILE, PATH_UNKNOWN } PathKind;
 typedef struct {
     char **paths; /* directory and name, sorted by name bytewise */
     size_t count;
+    bool missing; /* there is no such directory */
 } Entries;
 
 /* Return `directory`/`name`. */
@@ -23,8 +24,7 @@ char *path_absolute(Arena *arena, const char *path);
 bool list_entries(Arena *arena, const char *directory, EntryKind kind, Entries *entries);
 /* Say what a path leads to, through links; PATH_UNKNOWN sets errno. */
 PathKind path_kind(const char *path);
-/* Read until the end; NULL with errno, EFBIG beyond `limit`.  The text is terminated. */
-char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t *length);
+/* Read until the end; NULL with errno, EISDIR for a directory, EFBIG beyond `limit`.  The text is terminated. */
 char *read_path(Arena *arena, const char *path, size_t limit, size_t *length);
 
 #endif

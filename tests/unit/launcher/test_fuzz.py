@@ -44,7 +44,7 @@ def test_no_input_makes_the_launcher_misbehave(
     target: str, tmp_path: Path, sanitizing_compiler: list[str], sanitized: Callable[..., None]
 ) -> None:
     program = tmp_path / target
-    sources = (HERE / "fuzz" / f"{target}_target.c", HERE / "fuzz" / "fuzz.c")
+    sources = [HERE / "fuzz" / name for name in (f"{target}_target.c", "fuzz.c", "memory.c")]
     found = tmp_path / "found"
     found.mkdir()
     if has_libfuzzer(sanitizing_compiler, tmp_path):

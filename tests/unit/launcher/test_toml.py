@@ -82,7 +82,8 @@ BYTES = [b"a = '\xff'", b"a = '\xc0\x80'", b"a = '\xed\xa0\x80'", b"a = '\xf4\x9
 def read(sanitized: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bytes], Any]]:
     """Our reading of a document, by a process that reads one after the other."""
     program = tmp_path_factory.mktemp("toml") / "toml_json"
-    sanitized(program, ["arena", "toml"], Path(__file__).parent / "fuzz" / "toml_json.c")
+    fuzz_dir = Path(__file__).parent / "fuzz"
+    sanitized(program, ["arena", "toml"], fuzz_dir / "toml_json.c", fuzz_dir / "memory.c")
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         assert running.stdin is not None
         assert running.stdout is not None

@@ -75,6 +75,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         free(strdup(*entry));
     }
     empty();
-    arena_free(&arena);
+    fuzz_free();
     return 0;
 }

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             abort();
         }
     }
-    arena_free(&arena);
+    fuzz_free();
     free(text);
     return 0;
 }

@@ -12,5 +12,7 @@ extern jmp_buf fuzz_died;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Return a copy with nothing behind it, so that a sanitizer sees a read behind its end. */
 char *fuzz_copy(const uint8_t *data, size_t size);
+/* Give back all that arenas gave. */
+void fuzz_free(void);
 
 #endif

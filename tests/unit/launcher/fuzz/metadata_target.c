@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             choose(&arena, &metadata, name, 15, i % 3);
         }
     }
-    arena_free(&arena);
+    fuzz_free();
     free(text);
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fuzz.h"
 #include "toml.h"
 
 static void print_text(const char *text, size_t length) {
@@ -66,7 +67,7 @@ int main(void) {
         }
         putchar('\n');
         fflush(stdout);
-        arena_free(&arena);
+        fuzz_free();
         free(text);
     }
     return 0;

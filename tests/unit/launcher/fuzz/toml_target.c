@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (toml_parse(&arena, text, size, &root) == NULL) {
         walk(&root);
     }
-    arena_free(&arena);
+    fuzz_free();
     free(text);
     return 0;
 }
