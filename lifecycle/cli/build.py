@@ -16,7 +16,7 @@ from lifecycle.cli.build_images import BuildImages, destination
 from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.flags import ParsedFlags
-from lifecycle.cli.image_locations import IN_FILES, Location, read_destination
+from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
 from lifecycle.cli.phase_names import Phase
 from lifecycle.cli.phase_stores import cache_images, open_cache
 from lifecycle.cli.remote_stores import RemoteStores
@@ -33,10 +33,11 @@ from lifecycle.errors import (
 )
 from lifecycle.executables.process import run_process
 from lifecycle.files.app_source import copy_app
-from lifecycle.files.codec import load
+from lifecycle.files.codec import load, save
 from lifecycle.launcher import launcher_path
 from lifecycle.model.api import LATEST_PLATFORM_API
 from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor
+from lifecycle.oci.gojson import Struct
 from lifecycle.oci.reference import parse_tag
 from lifecycle.phases.restore_run_image import identify_run_image
 from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
@@ -101,6 +102,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         tree = BuildpackTree(workspace.cnb / "buildpacks")
         _fill_tree(tree, request, project, app)
         _write_platform_env(workspace, request, project)
+        _write_run(workspace, request)
         paths = enter(workspace, log)
         try:
             given = (request, workspace, cache.absolute(), environment)
@@ -161,6 +163,13 @@ def _write_platform_env(workspace: Workspace, request: BuildRequest, project: Pr
         if "/" in name or "\0" in name + value or name in {"", ".", ".."}:
             raise InvalidInputError(f"{name!r} can't be the name of an environment variable")
         (workspace.platform / "env" / name).write_bytes(os.fsencode(value))
+
+
+def _write_run(workspace: Workspace, request: BuildRequest) -> None:
+    """Let the image tell by which name a rebase finds its run image; a path on this host is none."""
+    location = read_source(request.run_image)
+    if location.place in {Place.REGISTRY, Place.DAEMON}:
+        save(workspace.path / "run.toml", Struct(images=[Struct(image=location.name)]))
 
 
 def _settings(

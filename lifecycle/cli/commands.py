@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lifecycle import __version__
 from lifecycle.cli.build_log import BuildLog, Style
 from lifecycle.cli.exit_codes import exit_code
-from lifecycle.errors import InvalidInputError, LifecycleError
+from lifecycle.cli.phase_names import Phase
+from lifecycle.errors import InvalidInputError, LifecycleError, RebaseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _BUILDERS_DIR = Path("/cnb/buildpacks")
 _BUILDERS_EXTENSIONS = Path("/cnb/extensions")
@@ -173,6 +178,38 @@ def run(
         raise typer.Exit(exit_code(error, None)) from None
 
 
+@app.command(short_help="Put app images on a new run image.")
+def rebase(
+    apps: Annotated[list[str], typer.Argument(metavar="APP...", help="App images: names, or oci:DIRECTORY.")],
+    run_image: Annotated[
+        str, typer.Option(metavar="IMAGE", help="The new run image.  [the one that each app image names]")
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Also where the two don't fit.")] = False,  # noqa: FBT002
+    insecure_registry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,  # noqa: FBT002
+) -> None:
+    """Put app images on a new run image without building them again; their own layers stay as they are."""
+    from lifecycle.cli.rebase import RebaseRequest, rebase_images
+
+    log = BuildLog(Style.JSON if as_json else Style.NORMAL)
+    log.attach()
+    request = RebaseRequest(
+        apps=tuple(apps),
+        run_image=run_image,
+        force=force,
+        insecure_registries=(*(insecure_registry or ()), *_insecure_registries()),
+        as_json=as_json,
+    )
+    try:
+        if not rebase_images(request, environment=os.environ, log=log):
+            raise typer.Exit(exit_code(RebaseError(""), Phase.REBASER))
+    finally:
+        log.progress.close()
+
+
 def _insecure_registries() -> list[str]:
     return [name.strip() for name in os.environ.get("CNB_INSECURE_REGISTRIES", "").split(",") if name.strip()]
 
@@ -199,6 +236,41 @@ def doctor(
     )
     if not diagnose(request, environment=os.environ, out=sys.stdout):
         raise typer.Exit(1)
+
+
+@app.command()
+def install(
+    destination: Annotated[Path, typer.Option("--dest", help="The directory that gets the executables.")] = Path(
+        "/cnb/lifecycle"
+    ),
+    launcher: Annotated[Path | None, typer.Option(help="Another launcher than the packaged one.")] = None,
+) -> None:
+    """Put this lifecycle where platforms look for it in a build image."""
+    from lifecycle.cli.dist import install_here
+
+    with _reported_errors():
+        install_here(destination, launcher=launcher)
+
+
+@app.command(short_help="Make the files that platforms take a lifecycle from.")
+def dist(
+    target: Annotated[str, typer.Option(help="Systems and architectures, with commas.")] = "linux/amd64,linux/arm64",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The directory that gets the files.")] = Path("dist"),
+) -> None:
+    """Make an archive for pack and a lifecycle image for each target, the same bytes every time."""
+    from lifecycle.cli.dist import make_distributions
+
+    with _reported_errors():
+        make_distributions(target, output, report=typer.echo)
+
+
+@contextmanager
+def _reported_errors() -> Iterator[None]:
+    try:
+        yield
+    except LifecycleError as error:
+        BuildLog(Style.NORMAL).error(error)
+        raise typer.Exit(exit_code(error, None)) from None
 
 
 def _default_tag(source: Path, output: str) -> str:

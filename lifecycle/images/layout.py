@@ -128,6 +128,11 @@ class DirectoryStore:
         """Return the image of a tag or of ``<path>@<digest>``; the empty name means the only image."""
         return find_in(DirectoryFiles(self._path), name, self._platform)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the images that lie there, in the order of the index."""
+        listed = (each.annotations.get(REF_NAME) for each in read_layout_index(DirectoryFiles(self._path)) or ())
+        return tuple(dict.fromkeys(name for name in listed if name))
+
     def readable(self, name: str) -> bool:
         """Say whether the layout has such an image."""
         return self.find(name) is not None
