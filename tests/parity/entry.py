@@ -1,0 +1,190 @@
+"""A warm process that runs lifecycles in a view of the file system of their own; one JSON request a line.
+
+A view has ``/layers``, ``/workspace`` and the like as images have them, whoever builds: root, or an ordinary user in
+a user namespace.  In it one uid stands for the user of the build, so that ids in layers are the same on every machine.
+"""
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import lifecycle
+from lifecycle.cli import steps
+from lifecycle.cli.main import main
+from lifecycle.executables.namespace import enter
+from lifecycle.model.build_metadata import LauncherSource
+
+BUILDER = 1000
+MOUNTS = ("layers", "workspace", "cnb", "platform", "layout", "cache", "etc")
+FILES = ("analyzed.toml", "group.toml", "plan.toml", "report.toml", "config/metadata.toml")
+_NEWUSER = 0x10000000
+_NEWNET = 0x40000000
+_SETTLED = 30.0
+
+
+def serve() -> None:
+    """Answer requests until there are no more."""
+    for module in pkgutil.walk_packages(lifecycle.__path__, "lifecycle."):
+        with contextlib.suppress(ImportError):  # of the hook that builds distributions
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)  # the build's user may be unable to read the interpreter's library
+    for line in sys.stdin:
+        request = json.loads(line)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(reader)
+            with os.fdopen(writer, "w") as stream:
+                try:
+                    answer = {"results": _run(request)}
+                except BaseException:  # noqa: BLE001  # the child has no caller
+                    answer = {"problem": traceback.format_exc()}
+                json.dump(answer, stream)
+            os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as stream:
+            sys.stdout.write(stream.read() + "\n")
+        sys.stdout.flush()
+        os.waitpid(child, 0)
+
+
+def _run(request: dict) -> list[dict]:
+    root = Path(request["root"])
+    scratch = root / "view"
+    scratch.mkdir(exist_ok=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.getuid(), os.getgid()
+    if user:
+        _become(libc, 0, 0, user, group)
+    enter({f"/{name}": root / name for name in MOUNTS if (root / name).is_dir()}, scratch)
+    if request.get("registry") and libc.unshare(_NEWNET):
+        raise OSError(ctypes.get_errno(), "no network of its own")
+    with contextlib.ExitStack() as stack:
+        if request.get("registry"):
+            stack.enter_context(_registry(root / "registry"))
+        if user:
+            _become(libc, BUILDER, BUILDER, 0, 0)
+        results = []
+        for each in request["commands"]:
+            results.append(_command(each, root / "output"))
+            if results[-1]["code"]:
+                break
+        return results
+
+
+def _become(libc: ctypes.CDLL, uid: int, gid: int, from_uid: int, from_gid: int) -> None:
+    if libc.unshare(_NEWUSER):
+        raise OSError(ctypes.get_errno(), "no user namespace")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{uid} {from_uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{gid} {from_gid} 1")
+
+
+@contextlib.contextmanager
+def _registry(directory: Path):
+    """Run docker-registry as localhost:5000, which is a name that no other process can take here."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    configuration = directory / "config.json"
+    configuration.write_text(
+        json.dumps(
+            {
+                "version": "0.1",
+                "log": {"level": "error"},
+                "storage": {"filesystem": {"rootdirectory": str(directory / "storage")}, "delete": {"enabled": True}},
+                "http": {"addr": "127.0.0.1:5000"},
+            }
+        )
+    )
+    with (directory / "log").open("wb") as log:
+        server = subprocess.Popen(["docker-registry", "serve", configuration], stdout=log, stderr=log)
+    try:
+        _wait_for(server, directory / "log")
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_for(server: subprocess.Popen, log: Path) -> None:
+    import http.client
+
+    until = time.monotonic() + _SETTLED
+    while server.poll() is None and time.monotonic() < until:
+        connection = http.client.HTTPConnection("127.0.0.1", 5000, timeout=5)
+        try:
+            connection.request("GET", "/v2/")
+            connection.getresponse().read()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            return
+        finally:
+            connection.close()
+    raise RuntimeError(f"docker-registry did not start:\n{log.read_text()}")
+
+
+def _command(command: dict, output: Path) -> dict:
+    out, err = output / "out", output / "err"
+    child = os.fork()
+    if not child:
+        _start(command, out, err)
+    _, status = os.waitpid(child, 0)
+    return {
+        "code": os.waitstatus_to_exitcode(status),
+        "out": out.read_bytes().decode(errors="backslashreplace"),
+        "err": err.read_bytes().decode(errors="backslashreplace"),
+        "files": {name: _text(Path("/layers", name)) for name in FILES if Path("/layers", name).is_file()},
+    }
+
+
+def _text(path: Path) -> str:
+    return path.read_bytes().decode(errors="backslashreplace")
+
+
+def _start(command: dict, out: Path, err: Path) -> None:
+    try:
+        with out.open("wb") as stdout, err.open("wb") as stderr, Path(os.devnull).open("rb") as stdin:
+            for number, file in enumerate((stdin, stdout, stderr)):
+                os.dup2(file.fileno(), number)
+        os.umask(0o022)
+        os.chdir("/")
+        if command["as_builder"] and not os.getuid():
+            os.setgroups([])
+            os.setresgid(BUILDER, BUILDER, BUILDER)
+            os.setresuid(BUILDER, BUILDER, BUILDER)
+        if command["executable"]:
+            os.execve(command["executable"], command["argv"], command["env"])
+        _ours(command)
+    except SystemExit as error:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
+    except BaseException:  # noqa: BLE001  # as the interpreter does
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _ours(command: dict) -> None:
+    os.environ.clear()
+    os.environ.update(command["env"])
+    time.tzset()
+    sys.argv = command["argv"]
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape")
+    sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="surrogateescape")
+    claimed = LauncherSource(**command["launcher"])
+    steps.LauncherSource = lambda **_: claimed
+    main()
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,60 @@
+"""The same inputs give the same image as with the reference: config digest and every diffID.
+
+With ``CNB_REFERENCE_DIR`` both lifecycles run; without, ours has to give what is recorded in expected.toml.
+"""
+
+import os
+
+import pytest
+from parity.building import Place, build
+from parity.case import LAYOUT_APIS
+from parity.cases import CASES
+from parity.comparison import builds_differ
+from parity.recorded import Outcome, expected, outcome
+from parity.runner import OURS, reference
+
+DIFFERENT = {
+    "base-no-layers": "the reference takes a run image without layers for a missing one; we build on it (ADR 0010)",
+    "exec-env-slash": "the specification reserves the slash, which the reference lets pass (ADR 0010)",
+}
+OURS_FAILS = {("exec-env-slash", "0.15")}
+
+
+def check(case, api, place, new_root):
+    if case.needs_root and os.getuid():
+        pytest.skip("only root can make the files of this input")
+    if case.slow and "PARITY_SLOW" not in os.environ:
+        pytest.skip("takes minutes: set PARITY_SLOW to run it")
+    recorded = expected(case, api, place)
+    if reference() is None and recorded is None:
+        pytest.skip("nothing is recorded for this input, and CNB_REFERENCE_DIR names no reference")
+    ours = build(case, api, place, new_root(), OURS)
+    created = build(case, api, place, new_root(), OURS, creator=True)
+    assert [each.app and each.app.config for each in created] == [each.app and each.app.config for each in ours]
+    if case.name in DIFFERENT and ((case.name, api) in OURS_FAILS or recorded is None or recorded.codes[-1]):
+        assert bool(ours[-1].failed) == ((case.name, api) in OURS_FAILS)
+        return
+    if recorded is not None:
+        assert outcome(case, ours) == recorded, ours[-1].failed
+    if reference() is not None:
+        theirs = build(case, api, place, new_root(), reference())
+        assert builds_differ(theirs, ours) == []
+        assert recorded in {None, outcome(case, theirs)}, "expected.toml is not what this reference does"
+
+
+@pytest.mark.parametrize("api", LAYOUT_APIS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_images_in_a_layout_have_the_reference_s_ids(case, api, new_root):
+    if api not in case.apis:
+        pytest.skip("not an input of this Platform API")
+    check(case, api, Place.LAYOUT, new_root)
+
+
+def test_every_case_is_recorded():
+    missing = [
+        case.name
+        for case in CASES
+        for api in case.apis
+        if api in LAYOUT_APIS and not isinstance(expected(case, api, Place.LAYOUT), Outcome)
+    ]
+    assert missing == []
