@@ -168,3 +168,7 @@ class RebaseError(LifecycleError):
 
 class LaunchError(LifecycleError):
     """A process of the last build can't be started on this host."""
+
+
+class DistributionError(LifecycleError):
+    """A distribution can't be made or installed."""

@@ -30,10 +30,11 @@ ALLOWED = {
     "cache": {"errors", "oci", "model", "layers", "images", "files"},
     "phases": {"errors", "oci", "model", "rules", "files", "layers", "executables", "images.store", "images.scratch", "cache.store"},
     "launcher": {"errors"},
+    "dist": {"errors", "oci", "model", "files.atomic", "layers", "images", "launcher", "__version__"},
     "testing": {"errors", "oci", "model", "rules", "files", "layers", "executables", "images", "cache", "phases"},
     "cli": {
         "errors", "oci", "model", "rules", "files", "layers", "executables", "images", "cache", "phases", "launcher",
-        "__version__",
+        "dist", "__version__",
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -50,8 +51,14 @@ INPUT_AND_OUTPUT = {
 DOORS = {
     "toml": {"files/toml_encoder.py"},
     "typer": {"cli/commands.py"},
-    "subprocess": {"executables/process.py", "images/registry/credential_helper.py", "launcher/build.py"},
+    "subprocess": {
+        "executables/process.py",
+        "images/registry/credential_helper.py",
+        "launcher/build.py",
+        "dist/tools.py",
+    },
     "pathspec": {"files/app_source.py"},
+    "_carried": {"dist/importer.py"},
     "hatchling": {"launcher/hatch_build.py"},
     "zstandard": {"layers/zstd.py"},
     "oras": {"images/registry/transport.py"},
