@@ -166,6 +166,15 @@ def dockerd(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Daemon]":
 
 
 @pytest.fixture(scope="session")
+def containerd(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Daemon]":
+    """A dockerd that keeps images in containerd's store, where it is new enough."""
+    from parts.dockerd import running_dockerd
+
+    with running_dockerd(tmp_path_factory, containerd=True) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="session")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Daemon]":
     """Podman's service in the place of dockerd, shared as that is."""
     from parts.podman import running_podman

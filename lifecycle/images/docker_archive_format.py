@@ -66,34 +66,34 @@ def archive_chunks(
     """
     data = config.dumps()
     config_name = f"{_hex(digest_of(data))}.json"
-    yield from _member(config_name, len(data), [data])
+    yield from member(config_name, len(data), [data])
     members: list[str] = []
     for index, layer in enumerate(layers):
         name = f"blank_{index}" if index < omitted else f"/{layer.diff_id}.tar"
         if name not in members:
-            yield from _member(name, 0, []) if index < omitted else _layer(name, layer)
+            yield from member(name, 0, []) if index < omitted else _layer(name, layer)
         members.append(name)
     listed = {"Config": config_name, "Layers": members, "RepoTags": [full_name(name) for name in names]}
     manifest = dumps([listed]).encode()
-    yield from _member(MANIFEST, len(manifest), [manifest])
+    yield from member(MANIFEST, len(manifest), [manifest])
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
 def _layer(name: str, layer: LayerBlob | ReusedLayer) -> Iterator[bytes]:
     if not isinstance(layer, ReusedLayer):
-        yield from _member(name, layer.uncompressed_size, layer.uncompressed())
+        yield from member(name, layer.uncompressed_size, layer.uncompressed())
         return
     tar = layer.image.layer(layer.diff_id)
     size = layer.image.layer_size(layer.diff_id) if isinstance(layer.image, SizedLayers) else None
     if size is not None:
-        yield from _member(name, size, tar)
+        yield from member(name, size, tar)
         return
     try:
         with tempfile.TemporaryFile() as file:
             file.writelines(tar)
             size = file.tell()
             file.seek(0)
-            yield from _member(name, size, iter(lambda: file.read(CHUNK), b""))
+            yield from member(name, size, iter(lambda: file.read(CHUNK), b""))
     except OSError as error:
         raise ImageError(
             f"can't hold a layer of {layer.image.name}: {error.strerror}",
@@ -102,7 +102,8 @@ def _layer(name: str, layer: LayerBlob | ReusedLayer) -> Iterator[bytes]:
         ) from error
 
 
-def _member(name: str, size: int, chunks: Iterator[bytes] | Sequence[bytes]) -> Iterator[bytes]:
+def member(name: str, size: int, chunks: Iterator[bytes] | Sequence[bytes]) -> Iterator[bytes]:
+    """Yield a file of a tar; raise ``VerificationError`` where ``chunks`` are not ``size`` bytes."""
     header = tarfile.TarInfo(name)
     header.size = size
     yield header.tobuf(tarfile.GNU_FORMAT)

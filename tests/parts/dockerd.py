@@ -1,7 +1,9 @@
 """Debian's dockerd on a private socket, with a directory of its own and without networks."""
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +14,8 @@ import pytest
 
 from lifecycle.images.daemon.client import DaemonClient, connect
 from parts.shared_process import run_directory, shared_process
+
+_FIRST_WITH_CONTAINERD = 24
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,29 @@ def _works(driver: str, directory: Path) -> bool:
     return mounted.returncode == 0
 
 
+def _keeps_images_in_containerd(dockerd: str) -> bool:
+    """Say whether its version can; one that it was built without counts as new."""
+    printed = subprocess.run([dockerd, "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"version (\d+)\.", printed)
+    return version is None or int(version[1]) >= _FIRST_WITH_CONTAINERD
+
+
 @contextlib.contextmanager
-def running_dockerd(factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """Share one dockerd with the other workers; skip where there can't be one."""
+def running_dockerd(factory: pytest.TempPathFactory, *, containerd: bool = False) -> Iterator[Daemon]:
+    """Share one dockerd with the other workers; skip where there can't be one.
+
+    `containerd` lets it keep images in containerd's store, as Docker does by default since version 29.
+    """
     dockerd = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if dockerd is None:
         pytest.skip("dockerd is not installed: apt-get install docker.io")
     if os.geteuid() != 0:
         pytest.skip("dockerd runs as root only, and these tests do not")
-    directory = run_directory(factory, "dockerd")
+    if containerd and not _keeps_images_in_containerd(dockerd):
+        pytest.skip("containerd's image store needs Docker 24 or later, which Debian does not have yet")
+    directory = run_directory(factory, "dockerd-containerd" if containerd else "dockerd")
+    settings = directory / "daemon.json"
+    settings.write_text(json.dumps({"features": {"containerd-snapshotter": containerd}}))
     driver = next(each for each in ("overlay2", "vfs") if _works(each, factory.mktemp("overlay")))
     daemon = Daemon(directory / "s.sock")
     command = [
@@ -81,9 +99,11 @@ def running_dockerd(factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         f"--data-root={directory}/data/root",
         f"--exec-root={directory}/data/exec",
         f"--pidfile={directory}/pid",
-        f"--storage-driver={driver}",
+        f"--config-file={settings}",
         "--bridge=none",
         "--iptables=false",
     ]
+    if not containerd:
+        command.append(f"--storage-driver={driver}")
     with shared_process(directory, command, answers=daemon.answers):
         yield daemon

@@ -1,8 +1,7 @@
 """The few requests to a Docker daemon that images need, over ``DOCKER_HOST``; podman's service answers them too.
 
 The only module that imports the ``docker`` package; its errors, and those of the libraries below it, become
-``DaemonError`` here.  The connection made by ``connect`` stays open between requests, so a process that gives up
-the right to open the socket afterwards can go on.
+``DaemonError`` here.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,13 +17,15 @@ from urllib.parse import urlsplit
 import docker
 from docker.errors import APIError, DockerException, NotFound, StreamParseError
 from docker.transport import UnixHTTPAdapter
+from docker.transport.unixconn import UnixHTTPConnection, UnixHTTPConnectionPool
 from docker.utils import kwargs_from_env, parse_host
 from urllib3.exceptions import HTTPError
 
 from lifecycle.errors import DaemonError
+from lifecycle.images.daemon.doorkeeper import Doorkeeper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 CONTAINERD_STORE = "io.containerd.snapshotter.v1"
@@ -61,7 +63,7 @@ class DaemonClient:
     def history(self, image: str) -> Sequence[Mapping[str, Any]]:
         """Return what ``docker history`` says, newest first."""
         with _translated(self._host):
-            history: Sequence[Mapping[str, Any]] = self._api.history(image)  # type: ignore[no-untyped-call]
+            history: Sequence[Mapping[str, Any]] = self._api.history(image) or ()  # type: ignore[no-untyped-call]
         return history
 
     def save(self, image: str) -> Iterator[bytes]:
@@ -95,10 +97,11 @@ class DaemonClient:
         return ["driver-type", CONTAINERD_STORE] in status
 
 
-def connect(environment: Mapping[str, str]) -> DaemonClient:
+def connect(environment: Mapping[str, str], *, before_drop: bool = False) -> DaemonClient:
     """Return the daemon of ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY`` and ``DOCKER_CERT_PATH``.
 
-    The newest API that both sides know is used.  Raises ``DaemonError``, which says why it can't be reached.
+    The newest API that both sides know is used.  ``before_drop`` says that this process is about to give up the right
+    to open the socket, and has one thread.  Raises ``DaemonError``, which says why it can't be reached.
     """
     host = environment.get("DOCKER_HOST") or DEFAULT_HOST
     if host.startswith("ssh://"):
@@ -133,7 +136,8 @@ def connect(environment: Mapping[str, str]) -> DaemonClient:
         api = _Api(**settings, version="auto")
         api.timeout = _TIMEOUT
         if url.startswith(_UNIX):
-            api.keep_connection(url)
+            path = url.removeprefix(_UNIX)
+            api.keep_connection(url, Doorkeeper(path).connect if before_drop else partial(_open_socket, path))
     return DaemonClient(api, host=host)
 
 
@@ -145,18 +149,56 @@ class _Api(docker.APIClient):
         verify = self.verify if verify is None else verify
         return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
-    def keep_connection(self, url: str) -> None:
+    def keep_connection(self, url: str, open_socket: Callable[[], socket.socket]) -> None:
         """Open a connection that later requests use; the library would keep one for each path it asks for."""
         prefix = f"{self.base_url.partition('://')[0]}://"
         self.get_adapter(prefix).close()
-        self.mount(prefix, _KeptConnections(url, _TIMEOUT))
+        self.mount(prefix, _KeptConnections(url, open_socket))
         self.ping()
 
 
 class _KeptConnections(UnixHTTPAdapter):
+    def __init__(self, url: str, open_socket: Callable[[], socket.socket]) -> None:
+        super().__init__(url, _TIMEOUT)
+        self._pool = _Pool(url, open_socket)
+
     def get_connection(self, url: Any, proxies: Any = None) -> Any:
-        del url
-        return super().get_connection("", proxies)
+        del url, proxies
+        return self._pool
+
+    def close(self) -> None:
+        super().close()
+        self._pool.close()
+
+
+class _Pool(UnixHTTPConnectionPool):
+    def __init__(self, url: str, open_socket: Callable[[], socket.socket]) -> None:
+        super().__init__(url, url.removeprefix(_UNIX), _TIMEOUT)
+        self._open_socket = open_socket
+
+    def _new_conn(self) -> Any:
+        return _Connection(self.base_url, self.socket_path, self._open_socket)
+
+
+class _Connection(UnixHTTPConnection):
+    def __init__(self, url: str, path: str, open_socket: Callable[[], socket.socket]) -> None:
+        super().__init__(url, path, _TIMEOUT)
+        self._open_socket = open_socket
+
+    def connect(self) -> None:
+        self.sock = self._open_socket()
+        self.sock.settimeout(_TIMEOUT)
+
+
+def _open_socket(path: str) -> socket.socket:
+    unix = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        unix.settimeout(_CONNECT_TIMEOUT)
+        unix.connect(path)
+    except BaseException:
+        unix.close()
+        raise
+    return unix
 
 
 def _wants_tls(environment: Mapping[str, str]) -> bool:
@@ -215,7 +257,7 @@ def _translated(host: str) -> Iterator[None]:
         yield
     except APIError as error:
         raise DaemonError(f"refused: {error.explanation or error}", where=host) from error
-    except (DockerException, StreamParseError, HTTPError, OSError, ValueError) as error:
+    except (DockerException, StreamParseError, HTTPError, OSError, ValueError, KeyError) as error:
         raise DaemonError(f"does not answer as a container daemon does: {_root(error)}", where=host) from error
 
 

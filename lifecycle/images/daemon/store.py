@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import DaemonError, ImageError, LifecycleError
 from lifecycle.images.assembly import layers_of
 from lifecycle.images.daemon.client import connect
+from lifecycle.images.daemon.containerd import KeptBlobs, layout_chunks
 from lifecycle.images.daemon.image import DaemonImage, SavedOnce, diff_ids_of, image_id_of, inspected_config
 from lifecycle.images.docker_archive_format import archive_chunks, full_name
 from lifecycle.images.layout_files import ArchiveFiles
@@ -25,7 +26,7 @@ from lifecycle.oci.digest import digest_of
 from lifecycle.progress import NO_PROGRESS, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lifecycle.images.daemon.client import DaemonClient
     from lifecycle.images.layout_files import LayoutFiles
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-def open_daemon(environment: Mapping[str, str], *, progress: Progress = NO_PROGRESS) -> DaemonStore:
+def open_daemon(
+    environment: Mapping[str, str], *, progress: Progress = NO_PROGRESS, before_drop: bool = False
+) -> DaemonStore:
     """Return the images of the daemon that ``DOCKER_HOST`` names; raise ``DaemonError`` if it can't be reached.
 
-    Phases call this before they give up privileges, for the connection is kept.
+    With ``before_drop`` the daemon stays within reach of a process that gives up privileges.
     """
-    return DaemonStore(connect(environment), progress=progress)
+    return DaemonStore(connect(environment, before_drop=before_drop), progress=progress)
 
 
 class DaemonStore:
@@ -50,6 +53,7 @@ class DaemonStore:
     def __init__(self, client: DaemonClient, *, progress: Progress = NO_PROGRESS) -> None:
         self._client = client
         self._progress = progress
+        self._kept = KeptBlobs(client)
         self._saved: dict[str, SavedOnce] = {}
 
     def find(self, name: str) -> DaemonImage | None:
@@ -101,6 +105,10 @@ class DaemonStore:
         """Load into containerd's store, which moves the name before it knows that it can unpack the image."""
         previous = self._client.inspect(full_name(name))
         try:
+            try:
+                return self._loaded(layout_chunks(image, self._kept, name=name), image, name)
+            except DaemonError as error:
+                _LOG.debug("Loading again with all layers: %s", error)
             return self._load_without(0, image, name)
         except DaemonError:
             with contextlib.suppress(DaemonError):
@@ -112,7 +120,9 @@ class DaemonStore:
 
     def _load_without(self, omitted: int, image: NewImage, name: str) -> str:
         layers = layers_of(image, where=name)
-        chunks = archive_chunks(image.config, layers, names=[name], omitted=omitted)
+        return self._loaded(archive_chunks(image.config, layers, names=[name], omitted=omitted), image, name)
+
+    def _loaded(self, chunks: Iterator[bytes], image: NewImage, name: str) -> str:
         self._client.load(watched(chunks, self._progress, task=f"loading {name}", total=None))
         inspected = self._client.inspect(full_name(name))
         if inspected is None or diff_ids_of(inspected) != image.config.diff_ids:

@@ -1,11 +1,8 @@
 """How a daemon is found, and what is said where there is none."""
 
-import http.server
-import json
 import os
 import shutil
 import socket
-import threading
 
 import pytest
 from parts.tls import CertificateAuthority
@@ -81,74 +78,16 @@ def test_missing_tls_files_are_told(tmp_path):
     )
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
-    """The few endpoints of a daemon whose answers a test chooses, by the end of the path."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self._drain()
-        self._answer()
-
-    def do_POST(self):
-        self.do_GET()
-
-    def _drain(self):
-        if self.headers.get("Transfer-Encoding") == "chunked":
-            while size := int(self.rfile.readline(), 16):
-                self.rfile.read(size + 2)
-            self.rfile.readline()
-
-    def _answer(self):
-        path = self.path.partition("?")[0]
-        self.server.seen.append((self.command, path))
-        answer = next((value for end, value in self.server.answers.items() if path.endswith(end)), (404, {}))
-        status, body = answer
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        if status == 200 and "/load" in path:
-            self.send_header("Transfer-Encoding", "chunked")
-            self.end_headers()
-            self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
-            return
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
-
-
-class FakeDaemon(http.server.ThreadingHTTPServer):
-    """A daemon on loopback that gives the answers it is told to."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.answers = {"/version": (200, {"ApiVersion": "1.50"})}
-        self.seen = []
-
-    @property
-    def environment(self):
-        return {"DOCKER_HOST": f"tcp://127.0.0.1:{self.server_address[1]}"}
-
-
-@pytest.fixture
-def fake():
-    with FakeDaemon() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
 def test_the_version_of_the_daemon_is_used(fake):
     fake.answers["/images/x/json"] = (200, {"Id": "sha256:1"})
     assert connect(fake.environment).inspect("x") == {"Id": "sha256:1"}
     assert fake.seen[-1] == ("GET", "/v1.50/images/x/json")
+
+
+def test_an_image_may_have_no_history(fake):
+    """Docker before 29 says so with an empty list, later ones with null."""
+    fake.answers["/images/x/history"] = (200, None)
+    assert list(connect(fake.environment).history("x")) == []
 
 
 @pytest.mark.parametrize(
@@ -180,6 +119,12 @@ def test_an_answer_that_breaks_off_is_told(fake):
     fake.answers["/images/load"] = (200, b'{"stream":"Load')
     with pytest.raises(DaemonError, match="does not answer as a container daemon does"):
         connect(fake.environment).load(iter([b"x"]))
+
+
+def test_a_refusal_without_words_is_told(fake):
+    fake.answers["/images/x/json"] = (500, {})
+    with pytest.raises(DaemonError, match="does not answer as a container daemon does"):
+        connect(fake.environment).inspect("x")
 
 
 def test_what_the_daemon_refuses_is_told_in_its_words(fake):
