@@ -6,7 +6,6 @@ Spec: platform.md, one section for each phase.  Reference: cmd/lifecycle.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from lifecycle.cli.inputs import Kind, inputs_of
 from lifecycle.cli.phase_log import parse_level, raw_output, start_log
 from lifecycle.cli.phase_names import Phase
 from lifecycle.cli.phase_stores import cache_images, open_cache, open_images
+from lifecycle.cli.privileges import take_user
 from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.cli.settings import Settings, read_flags, resolve, wants, wants_color
 from lifecycle.errors import LifecycleError
@@ -48,6 +48,9 @@ _FAILED_TO = {
     Phase.CREATOR: "create",
     Phase.REBASER: "rebase",
 }
+
+_LAYOUT_PHASES = (Phase.ANALYZER, Phase.EXPORTER, Phase.CREATOR)
+"""Those in which a layout is an experimental feature, as in the reference."""
 
 
 def run_phase(phase: Phase, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -90,13 +93,22 @@ class _Running:
         self.output = raw_output(color=color)
         self.remote = RemoteStores(self.environment, insecure=settings.list("insecure_registry"))
         _LOG.debug("Starting %s...", self.phase)
+        _LOG.debug("Parsing inputs...")
         check_arguments(settings, self.environment)
+        if settings.switch("layout") and self.phase in _LAYOUT_PHASES:
+            self.guard(settings, "export to OCI layout format", experimental=True)
+        if self.phase is not Phase.REBASER:
+            self.take_user(settings)
         _RUN[self.phase](self, settings)
+
+    def take_user(self, settings: Settings, *images: str) -> None:
+        """Become the user of the build; ``images`` are used besides those that the inputs name."""
+        _LOG.debug("Ensuring privileges...")
+        self.remote, self.environment = take_user(settings, self.environment, self.remote, more_images=images)
+        _LOG.debug("Executing command...")
 
     def images(self, settings: Settings) -> ImageStore:
         """Return where images are kept."""
-        if settings.switch("layout"):
-            self.guard(settings, "export to OCI layout format", experimental=True)
         return open_images(settings, self.remote)
 
     def guard(self, settings: Settings, feature: str, *, experimental: bool) -> None:
@@ -122,7 +134,6 @@ class _Running:
         save(settings.path("analyzed"), analyzed.struct())
 
     def detector(self, settings: Settings) -> None:
-        _refuse_root("detect")
         self.step = Phase.DETECTOR
         analyzed = steps.read_analyzed(settings)
         found = self._detect(settings, analyzed)
@@ -156,7 +167,6 @@ class _Running:
         steps.restore(settings, analyzed, group, cache=cache)
 
     def builder(self, settings: Settings) -> None:
-        _refuse_root("build")
         self.step = Phase.BUILDER
         group = load(Group, settings.path("group"))
         plan = load(Plan, settings.path("plan"))
@@ -198,7 +208,6 @@ class _Running:
         steps.export(settings, ready, images=images, cache=cache)
 
     def rebaser(self, settings: Settings) -> None:
-        self.step = Phase.REBASER
         inputs = RebaseInputs(
             api=settings.api,
             names=settings.images,
@@ -206,9 +215,15 @@ class _Running:
             run_image=settings.text("image") or settings.text("run_image"),
             force=settings.switch("force"),
         )
-        images = self.images(settings)
-        plan = plan_rebase(inputs, images=images)
+        if settings.switch("daemon"):
+            self.take_user(settings)
+        self.step = Phase.REBASER
+        plan = plan_rebase(inputs, images=self.images(settings))
         self.step = None
+        if not settings.switch("daemon"):
+            # Only the app image tells which run image there are credentials to be read for.
+            self.take_user(settings, plan.run_image)
+        images = self.images(settings)
         base = find_run_image(plan, images=images)
         self.step = Phase.REBASER
         rebased = rebase(inputs, plan, base, images=images)
@@ -228,11 +243,6 @@ _RUN = {
     Phase.CREATOR: _Running.creator,
     Phase.REBASER: _Running.rebaser,
 }
-
-
-def _refuse_root(verb: str) -> None:
-    if os.geteuid() == 0:
-        raise LifecycleError(f"failed to {verb}: refusing to run as root", remedy="run this phase as another user")
 
 
 def _usage(phase: Phase, api: PlatformApi) -> str:

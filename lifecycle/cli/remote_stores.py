@@ -2,43 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lifecycle.progress import NO_PROGRESS, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from lifecycle.images.registry.access import RegistryAccess
     from lifecycle.images.store import ImageStore
+    from lifecycle.oci.reference import Reference
 
 
 @dataclass(frozen=True)
 class RemoteStores:
     """Both kinds of store; each is opened when it is first asked for.
 
-    ``insecure`` are beginnings of image names that may be reached without TLS.
+    ``insecure`` are beginnings of image names that may be reached without TLS.  ``access`` was read already.
     """
 
     environment: Mapping[str, str]
     insecure: tuple[str, ...] = ()
     progress: Progress = NO_PROGRESS
+    access: RegistryAccess | None = None
+
+    def before_drop(self, references: Iterable[Reference], *, daemon: bool) -> RemoteStores:
+        """Return stores that need nothing any more which only this user may read or open.
+
+        Of registries they know those of ``references`` and their mirrors.  With ``daemon`` it is opened now.
+        """
+        from lifecycle.images.registry.access import RegistryAccess
+
+        access = self.access or RegistryAccess.read(self.environment, insecure=self.insecure)
+        stores = replace(self, access=access.resolved(references))
+        return stores.with_open_daemon() if daemon else stores
+
+    def with_open_daemon(self) -> RemoteStores:
+        """Return these stores, whose daemon has answered; raise ``DaemonError`` if it can't be reached."""
+        _ = self.daemon
+        return self
 
     @cached_property
     def registry(self) -> ImageStore:
         """Registries, with this user's credentials and configuration."""
+        from lifecycle.images.registry.access import RegistryAccess
         from lifecycle.images.registry.client import RegistryClient
-        from lifecycle.images.registry.credentials import default_keychain
-        from lifecycle.images.registry.hosts import Hosts
         from lifecycle.images.registry.store import RegistryStore
 
-        hosts = Hosts.read(self.environment, insecure=self.insecure)
-        return RegistryStore(RegistryClient(hosts, default_keychain(self.environment)), progress=self.progress)
+        access = self.access or RegistryAccess.read(self.environment, insecure=self.insecure)
+        client = RegistryClient(access.hosts, access.keychain, contexts=access.contexts)
+        return RegistryStore(client, progress=self.progress)
 
     @cached_property
     def daemon(self) -> ImageStore:
         """The Docker daemon of ``DOCKER_HOST``, or podman in its place."""
         from lifecycle.images.daemon.store import open_daemon
 
-        return open_daemon(self.environment, progress=self.progress)
+        return open_daemon(self.environment, progress=self.progress, before_drop=self.access is not None)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from lifecycle.images.registry.credentials import Keychain
     from lifecycle.images.registry.hosts import Endpoint, Hosts
     from lifecycle.images.registry.transport import Response
+    from lifecycle.images.registry.trust import TlsContexts
     from lifecycle.oci.reference import Reference
 
 _Found = TypeVar("_Found")
@@ -88,11 +89,17 @@ class RegistryClient:
     """
 
     def __init__(
-        self, hosts: Hosts, keychain: Keychain, *, limits: Limits | None = None, clock: Clock = SYSTEM_CLOCK
+        self,
+        hosts: Hosts,
+        keychain: Keychain,
+        *,
+        limits: Limits | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        contexts: TlsContexts | None = None,
     ) -> None:
         limits = limits or Limits()
         self._hosts = hosts
-        self._transport = Transport(limits.timeouts)
+        self._transport = Transport(limits.timeouts, contexts)
         self._exchange = Exchange(hosts, keychain, self._transport, limits.retry, clock)
 
     def __enter__(self) -> Self:

@@ -7,11 +7,11 @@ Mirrors and moved registries come from ``registries.conf`` (``registries_conf``)
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ImageError
-from lifecycle.images.registry.certs_d import certs_dirs, host_certificates
+from lifecycle.images.registry.certs_d import HostCertificates, certs_dirs, host_certificates
 from lifecycle.images.registry.registries_conf import (
     Location,
     PullFrom,
@@ -65,12 +65,16 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """What a user's files and environment say of registries."""
+    """What a user's files and environment say of registries.
+
+    ``certificates`` are those of hosts for which they were read already.
+    """
 
     rules: tuple[RegistryRule, ...] = ()
     insecure: tuple[str, ...] = ()
     bundles: tuple[Path, ...] = ()
     certs_dirs: tuple[Path, ...] = ()
+    certificates: Mapping[str, HostCertificates] = field(default_factory=dict)
 
     @classmethod
     def read(cls, environment: Mapping[str, str], *, insecure: Sequence[str] = ()) -> Hosts:
@@ -122,6 +126,14 @@ class Hosts:
             for endpoint in (*self.for_pull(reference), self.for_push(reference))
         )
 
+    def resolved(self, registries: Iterable[str]) -> Hosts:
+        """Return hosts that need not look for the certificates of ``registries`` any more.
+
+        For phases that give up privileges afterwards.  Raises ``InvalidFileError``.
+        """
+        found = {registry: host_certificates(registry, self.certs_dirs) for registry in registries}
+        return replace(self, certificates=found)
+
     def reaching(self, endpoint: Endpoint) -> Hosts:
         """Return hosts in which the image of ``endpoint``, by its name there, is looked for there alone."""
         rule = RegistryRule(
@@ -149,7 +161,7 @@ class Hosts:
         flagged = any(
             name.startswith(prefix) for prefix in self.insecure for name in _names(reference, registry, repository)
         )
-        certificates = host_certificates(registry, self.certs_dirs)
+        certificates = self.certificates.get(registry) or host_certificates(registry, self.certs_dirs)
         return Endpoint(
             registry=registry,
             authority=_HUB_AUTHORITY if registry == DEFAULT_REGISTRY else registry,

@@ -27,7 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from lifecycle import __version__
 from lifecycle.errors import RegistryConnectionError, RegistryError, RegistryTlsError
-from lifecycle.images.registry.trust import tls_context
+from lifecycle.images.registry.trust import TlsContexts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -130,8 +130,9 @@ class Response:
 class Transport:
     """Sessions, one for each host and the way it is reached, for any number of threads."""
 
-    def __init__(self, timeouts: Timeouts) -> None:
+    def __init__(self, timeouts: Timeouts, contexts: TlsContexts | None = None) -> None:
         self._timeouts = timeouts
+        self._contexts = contexts or TlsContexts()
         self._hosts: dict[tuple[object, ...], _Host] = {}
         self._lock = threading.Lock()
 
@@ -171,14 +172,14 @@ class Transport:
         key = endpoint.authority, endpoint.verify, endpoint.bundles, endpoint.client_cert, endpoint.use_proxy
         with self._lock:
             if key not in self._hosts:
-                self._hosts[key] = _Host(endpoint, self._timeouts)
+                context = self._contexts.of(endpoint.bundles, verify=endpoint.verify, client_cert=endpoint.client_cert)
+                self._hosts[key] = _Host(endpoint, self._timeouts, context)
             return self._hosts[key]
 
 
 class _Host(oras.provider.Registry):  # type: ignore[misc]  # it has no type information
-    def __init__(self, endpoint: Endpoint, timeouts: Timeouts) -> None:
+    def __init__(self, endpoint: Endpoint, timeouts: Timeouts, context: ssl.SSLContext) -> None:
         super().__init__(hostname=endpoint.authority, tls_verify=endpoint.verify)
-        context = tls_context(endpoint.bundles, verify=endpoint.verify, client_cert=endpoint.client_cert)
         adapter = _Adapter(context, timeouts.read)
         self.session.trust_env = False  # it would send what ~/.netrc has for a host
         self.session.headers.clear()

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import ssl
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,25 @@ def tls_context(bundles: Sequence[Path], *, verify: bool, client_cert: tuple[Pat
                 remedy="store certificate and key as PEM, the key without a password",
             ) from error
     return context
+
+
+class TlsContexts:
+    """The contexts of ``tls_context``, each made once; safe for threads.
+
+    One that is made while its files can be read works on when they no longer can.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[object, ...], ssl.SSLContext] = {}
+        self._lock = threading.Lock()
+
+    def of(self, bundles: tuple[Path, ...], *, verify: bool, client_cert: tuple[Path, Path] | None) -> ssl.SSLContext:
+        """Return the context for ``bundles``; raises as ``tls_context``."""
+        key = bundles, verify, client_cert
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = tls_context(bundles, verify=verify, client_cert=client_cert)
+            return self._made[key]
 
 
 def _trust(context: ssl.SSLContext, bundle: Path) -> None:

@@ -28,7 +28,7 @@ FORKS = """
 import gc, importlib, json, os, pkgutil, sys
 import lifecycle
 for module in pkgutil.walk_packages(lifecycle.__path__, "lifecycle."):
-    if not module.name.endswith("__main__"):
+    if not module.name.endswith("__main__") and not module.name.startswith("lifecycle.dist."):
         importlib.import_module(module.name)
 from lifecycle.cli.main import main
 gc.freeze()
