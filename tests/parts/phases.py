@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,8 +11,6 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 import lifecycle
 from lifecycle.images.image_platform import ImagePlatform
@@ -152,19 +151,20 @@ class Place:
         return self.phases(phase, *arguments, **{k: str(v) for k, v in directories.items()} | more)
 
 
-@pytest.fixture(scope="session")
-def phase(tmp_path_factory):
+@contextlib.contextmanager
+def running_phases(output: Path):
+    """Start the process that forks phases; their output goes to that file."""
     command = [sys.executable, "-c", FORKS]
     environment = {"PYTHONPATH": str(SOURCE)}
     with subprocess.Popen(
         command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
-        yield Phases(server, tmp_path_factory.mktemp("phases") / "output")
+        yield Phases(server, output)
 
 
-@pytest.fixture
-def place(phase):
-    # Other users may not enter tmp_path.
+@contextlib.contextmanager
+def temporary_place(phases: Phases):
+    """Make the directories of a build where other users may enter, as they may not in tmp_path."""
     with tempfile.TemporaryDirectory(prefix="lifecycle-inputs-") as root:
         Path(root).chmod(0o755)
-        yield Place(Path(root), phase)
+        yield Place(Path(root), phases)
