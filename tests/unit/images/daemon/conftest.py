@@ -55,7 +55,10 @@ class Answers(http.server.BaseHTTPRequestHandler):
     def _answer(self):
         path = self.path.partition("?")[0]
         self.server.seen.append((self.command, path))
-        answer = next((value for end, value in self.server.answers.items() if path.endswith(end)), (404, {"message": "No such image"}))
+        answer = next(
+            (value for end, value in self.server.answers.items() if path.endswith(end)),
+            (404, {"message": "No such image"}),
+        )
         status, body = answer.pop(0) if isinstance(answer, list) else answer
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
