@@ -142,7 +142,7 @@ class _Running:
         if found.group.group_extensions:
             save(settings.path("analyzed"), found.analyzed.struct())
 
-    def _detect(self, settings: Settings, analyzed: Analyzed) -> steps.DetectedGroup:
+    def _detect(self, settings: Settings, analyzed: Analyzed, *, generates: bool = True) -> steps.DetectedGroup:
         return steps.detect(
             settings,
             analyzed,
@@ -152,6 +152,7 @@ class _Running:
             allow_extensions=lambda: self.guard(
                 settings, "Dockerfiles", experimental=PlatformFeature.EXTENSIONS_EXPERIMENTAL in settings.api
             ),
+            generates=generates,
         )
 
     def restorer(self, settings: Settings) -> None:
@@ -188,8 +189,11 @@ class _Running:
         cache = open_cache(settings, self.remote)
         self._enter(Phase.ANALYZER, "ANALYZING")
         analyzed = steps.analyze(settings, images=images, cache_images=cache_images(settings, self.remote))
+        save(settings.path("analyzed"), analyzed.struct())
         self._enter(Phase.DETECTOR, "DETECTING")
-        found = self._detect(settings, analyzed)
+        found = self._detect(settings, analyzed, generates=False)
+        save(settings.path("group"), found.group.struct())
+        save(settings.path("plan"), found.plan.struct())
         if PlatformFeature.CREATOR_ALWAYS_RESTORES in settings.api or not settings.switch("skip_restore"):
             self._enter(Phase.RESTORER, "RESTORING")
             steps.restore(settings, found.analyzed, found.group, cache=cache)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lifecycle import __version__
-from lifecycle.errors import ExportError, ImageNotFoundError, InvalidInputError
+from lifecycle.errors import DetectionError, ExportError, ImageNotFoundError, InvalidInputError
 from lifecycle.files.build_metadata import save_metadata
 from lifecycle.files.codec import load, save
 from lifecycle.files.os_release import read_distro
@@ -160,8 +160,12 @@ def detect(
     run: Runner,
     output: Callable[[bytes], None],
     allow_extensions: Callable[[], None],
+    generates: bool = True,
 ) -> DetectedGroup:
-    """Choose the group and resolve its plan; let its extensions generate Dockerfiles."""
+    """Choose the group and resolve its plan; let its extensions generate Dockerfiles.
+
+    Raises ``DetectionError`` for a group with extensions unless somebody ``generates`` for an extender.
+    """
     from lifecycle.phases.detect import DetectInputs
     from lifecycle.phases.detect import detect as phase
 
@@ -189,6 +193,11 @@ def detect(
     detected = phase(inputs, run=run)
     if not detected.group.group_extensions:
         return DetectedGroup(detected.group, detected.plan, analyzed)
+    if not generates:
+        raise DetectionError(
+            "detected order contains extensions which is not supported by the creator",
+            remedy="take order-extensions out of the order, or run the phases one by one",
+        )
     from lifecycle.phases.generate import GenerateInputs, generate
 
     generated = generate(
