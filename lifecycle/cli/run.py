@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from lifecycle.cli.build_paths import APP, LAYERS, fixed_names
+from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, fixed_names
 from lifecycle.cli.workspace import last_build, state_dir
 from lifecycle.errors import LaunchError
 from lifecycle.executables import namespace
@@ -33,6 +36,8 @@ def run_last_build(process: str | None, args: Sequence[str], environment: Mappin
     else:
         paths = fixed_names(workspace)
         layers, app = paths.layers, paths.app
+        if paths.as_in_image:
+            _outlive(paths)
     launch(
         launcher=launcher,
         layers_dir=layers,
@@ -42,6 +47,23 @@ def run_last_build(process: str | None, args: Sequence[str], environment: Mappin
         platform_api=str(facts["platform_api"]),
         env=environment,
     )
+
+
+def _outlive(paths: BuildPaths) -> None:
+    """Go on as a child of this process, which removes the names of the build once the child has ended, as it ended."""
+    child = os.fork()
+    if child == 0:
+        return
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)  # a terminal sends them to the child too
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: os.kill(child, received))
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    paths.release()
+    if status < 0:
+        signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
 
 
 def _process(layers: Path, wanted: str | None) -> str:

@@ -36,6 +36,8 @@ def test_place_umask_and_home_do_not_show_in_the_image(lifecycle, tmp_path):
         os.utime(path, (1, 1))
     one = build(lifecycle, "-o", tmp_path / "one")
     other = build(lifecycle, "-o", tmp_path / "two.tar", app=tmp_path / "other place" / "clone", home="elsewhere")
+    if not one.paths_are_of_image:
+        pytest.skip("this host lets buildpacks see no paths but those of the user's home")
     assert image_id(one) == image_id(other)
 
 

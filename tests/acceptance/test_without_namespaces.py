@@ -83,6 +83,7 @@ def check_two_builds(lifecycle, buildpack, image, *, names_of_image):
         assert ("env/DEP.override contains the path of this build" in done.stderr) is not names_of_image
     assert not names_of_image or not any(map(os.path.lexists, ROOT_NAMES))
     found, path = lifecycle("run").stdout.splitlines()
+    assert not names_of_image or not any(map(os.path.lexists, ROOT_NAMES))
     assert found == "found"
     assert (path == "/layers/test_path/dep") is names_of_image
 
