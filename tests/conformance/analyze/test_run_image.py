@@ -169,6 +169,7 @@ def test_a_missing_distribution_is_left_to_os_release():
     assert target_data(config(), where="").distro is None
 
 
+@pytest.mark.requirement("PLAT-FILE-010")
 def test_an_image_of_the_stack_bionic_is_ubuntu_18_04():
     bionic = {"io_buildpacks_stack_id": "io.buildpacks.stacks.bionic"}
     assert target_data(config(os="", architecture="", **bionic), where="") == TargetData(

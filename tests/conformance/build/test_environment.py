@@ -86,6 +86,16 @@ def test_path_variables_of_the_user_come_before_those_of_buildpacks(builder, dum
     assert ":".join(rest) == os.environ["PATH"]
 
 
+@pytest.mark.requirement("PLAT-ENV-008")
+@pytest.mark.parametrize("api", [api for api in PLATFORM_APIS if api.minor < 12], ids=str)
+def test_an_earlier_buildpack_may_add_to_a_path_of_the_user(builder, dump, api):
+    builder.variable("CPATH", "/by/user")
+    builder.buildpack("a/1", 'layer x build; mkdir "$L/x/include"')
+    builder.buildpack("b/2", dump)
+    builder.build(api=PlatformApi(api))
+    assert builder.environment("b/2")["CPATH"] == f"/by/user:{builder.layers_dir}/a_1/x/include"
+
+
 @pytest.mark.requirement("PLAT-ENV-007")
 def test_other_variables_of_the_user_are_not_modified_by_buildpacks(builder, dump):
     builder.variable("NAME", "by-user")

@@ -144,6 +144,23 @@ def test_the_last_definition_of_a_process_type_wins_and_slices_add_up(builder):
     assert [each.paths for each in metadata.slices] == [("1",), ("2",)]
 
 
+@pytest.mark.requirement("BP-LTOML-006", "PLAT-BLD-017")
+def test_labels_add_up_in_the_order_of_the_buildpacks(builder):
+    builder.buildpack("a/1", launch("[[labels]]\nkey='k'\nvalue='1'\n[[labels]]\nkey='other'\nvalue='1'"))
+    builder.buildpack("b/2", launch("[[labels]]\nkey='k'\nvalue='2'"), api="0.8")
+    labels = [(each.key, each.value) for each in builder.build().metadata.labels]
+    assert labels == [("k", "1"), ("other", "1"), ("k", "2")]
+
+
+@pytest.mark.requirement("BP-LTOML-011")
+def test_of_equal_types_and_keys_in_one_buildpack_the_last_counts(builder):
+    text = "[[processes]]\ntype='w'\ncommand=['1']\n[[processes]]\ntype='w'\ncommand=['2']\n"
+    builder.buildpack("a/1", launch(text + "[[labels]]\nkey='k'\nvalue='1'\n[[labels]]\nkey='k'\nvalue='2'"))
+    metadata = builder.build().metadata
+    assert [(each.type, each.command) for each in metadata.processes] == [("w", ("2",))]
+    assert [each.value for each in metadata.labels] == ["1", "2"]
+
+
 @pytest.mark.requirement("BP-LTOML-008", "PLAT-BLD-019")
 def test_the_last_default_is_the_default_and_no_process_carries_the_flag(builder):
     builder.buildpack("a/1", launch(process("one", default=True)))
@@ -169,7 +186,7 @@ def test_a_default_that_is_redefined_without_default_is_lost_with_a_warning(buil
     ]
 
 
-@pytest.mark.requirement("BP-LTOML-008")
+@pytest.mark.requirement("BP-LTOML-008", "BP-LTOML-011")
 def test_a_buildpack_has_one_default_at_most(builder):
     builder.buildpack("a/1", launch(process("web", default=True) + process("two", default=True)))
     with pytest.raises(BuildError, match=r"launch\.toml: multiple default process types aren't allowed"):
@@ -196,7 +213,7 @@ def test_the_launch_bom_is_in_metadata_toml_before_platform_api_0_9(builder, api
     assert ("bom" in text) == (api.version.minor < 9)
 
 
-@pytest.mark.requirement("BP-SBOM-006")
+@pytest.mark.requirement("BP-SBOM-006", "PLAT-EXP-043", "PLAT-EXP-069")
 @PLATFORMS
 def test_boms_are_in_legacy_files_from_platform_api_0_9(builder, api):
     builder.buildpack("a/b", launch("[[bom]]\nname='dep'\n[bom.metadata]\nversion='1<2'\n[[bom]]\nname='bare'"))

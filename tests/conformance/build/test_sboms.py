@@ -15,6 +15,8 @@ def collected(builder) -> list[str]:
 
 
 @pytest.mark.requirement("BP-SBOM-001", "BP-SBOM-002", "BP-SBOM-003", "BP-SBOM-004", "BP-BLD-008")
+@pytest.mark.requirement("PLAT-EXP-040", "PLAT-EXP-041", "PLAT-EXP-066", "PLAT-EXP-067")
+@pytest.mark.requirement("PLAT-EXP-042", "PLAT-EXP-068")  # differ in the one Platform API that they are of
 @pytest.mark.parametrize("api", PLATFORM_APIS, ids=str)
 @pytest.mark.parametrize("extension", ["cdx", "spdx", "syft"])
 def test_files_go_to_launch_build_and_cache_from_platform_api_0_8(builder, api, extension, sbom_formats):

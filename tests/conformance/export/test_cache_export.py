@@ -55,6 +55,7 @@ def test_the_cache_holds_cached_layers_their_metadata_and_their_sbom_files(situa
     assert exported.metadata == cache.current
 
 
+@pytest.mark.requirement("BP-LAYER-021")
 def test_the_tar_in_the_cache_is_that_of_the_image(newest, cache):
     newest.layer("m2", "cache", "launch")
     image = newest.export()

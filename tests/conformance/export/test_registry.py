@@ -87,7 +87,7 @@ def build(situation, name, store, tmp_path):
     return run
 
 
-@pytest.mark.requirement("BP-LAYER-020", "PLAT-EXP-071", "PLAT-EXP-072", "PLAT-EXP-073", "PLAT-RES-023")
+@pytest.mark.requirement("BP-EXP-008", "BP-LAYER-020", "PLAT-EXP-071", "PLAT-EXP-072", "PLAT-EXP-073", "PLAT-RES-023")
 def test_what_one_build_cached_in_an_image_the_next_gets_back(situation, build, name, store, tmp_path):
     situation.layer("m2", "cache", metadata={"v": "1"}, contents="jars")
     situation.layer("both", "cache", "launch", "build", contents="tools")

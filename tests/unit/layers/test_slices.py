@@ -79,7 +79,7 @@ def test_a_directory_whose_children_are_all_taken_is_not_in_the_rest(sliced: Sli
     assert sliced(["a/*"])[1] == ["", "a-b", "b", "b/c", "b/c/deep", "empty", "top"]
 
 
-@pytest.mark.requirement("BP-SLICE-003")
+@pytest.mark.requirement("BP-SLICE-003", "BP-SLICE-005")
 @pytest.mark.parametrize("pattern", ["nothing", "/a", "../app/a", ".", "{a,top}"])
 def test_a_slice_that_matches_nothing_is_an_empty_layer(app: Path, pattern: str) -> None:
     first, _ = slice_layers(app, [[pattern]], 0, 0)
@@ -91,6 +91,7 @@ def test_everything_taken_leaves_an_empty_rest(app: Path) -> None:
     assert diff_id(slice_layers(app, [["*"]], 0, 0)[-1])[0] == EMPTY
 
 
+@pytest.mark.requirement("BP-SLICE-005")
 def test_patterns_are_cleaned_and_a_star_does_not_cross_a_slash(sliced: Sliced) -> None:
     assert sliced(["./b//c/"], ["**/x"], ["*/deep"])[:3] == [
         ["", "b", "b/c", "b/c/deep"],
@@ -99,6 +100,7 @@ def test_patterns_are_cleaned_and_a_star_does_not_cross_a_slash(sliced: Sliced) 
     ]
 
 
+@pytest.mark.requirement("BP-SLICE-005")
 def test_a_malformed_pattern_fails_the_export_and_names_itself(app: Path) -> None:
     with pytest.raises(ExportError) as caught:
         slice_layers(app, [["top", "b/["]], 0, 0)
