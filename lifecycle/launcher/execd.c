@@ -109,12 +109,15 @@ static int start(const Env *env, const char *path, int output, const Signals *be
 
 static bool has_ended(pid_t child, int *status) { return waitpid(child, status, WNOHANG) == child; }
 
-/* Pass on the signal that ends the launcher, and end. */
+/* Pass on the signal that ends the launcher, and end.  Process 1 does not end by a signal, and an emulator that is
+ * process 1 would wait for it. */
 static _Noreturn void end(pid_t child, const Signals *before) {
     int number = ended_by;
     kill(child, number);
     signals_give_back(before);
-    raise(number);
+    if (getpid() != 1) {
+        raise(number);
+    }
     _exit(SIGNALLED_EXIT + number);
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,6 @@ from lifecycle.launcher import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +31,9 @@ def launcher_for(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
 
 @pytest.fixture(scope="session")
 def launcher(launcher_for: Callable[[str], Path]) -> Path:
-    return launcher_for(build.host_arch())
+    """The one for this host, or the executable that CNB_LAUNCHER names: of an emulator, of another lifecycle."""
+    given = os.environ.get("CNB_LAUNCHER")
+    return launcher_for(build.host_arch()) if given is None else Path(given)
 
 
 @dataclass

@@ -42,9 +42,9 @@ def outcome(launcher: Path, image: Any, argv: list[str], env: dict[str, str]) ->
     return done.returncode, lines, done.stderr.decode(errors="replace")
 
 
-def assert_same(image: Any, *argv: str, api: str = "0.15", **env: str) -> None:
+def assert_same(image: Any, *argv: str, **env: str) -> None:
     assert REFERENCE_DIR is not None
-    variables = image.variables(api, **env)
+    variables = image.variables(None, **env)
     theirs = outcome(Path(REFERENCE_DIR, "launcher"), image, list(argv), variables)
     ours = outcome(image.launcher, image, list(argv), variables)
     assert ours == theirs
@@ -52,6 +52,50 @@ def assert_same(image: Any, *argv: str, api: str = "0.15", **env: str) -> None:
 
 def literal(words: list[str]) -> str:
     return "[" + ", ".join(f"'{word}'" for word in words) + "]"
+
+
+WEB = '[[processes]]\ntype = "web"\nbuildpack-id = "a/b"\n'
+ECHO = 'command = ["echo", "x"]\nargs = ["$A"]\n'
+
+
+@pytest.mark.parametrize(
+    ("process", "argv", "env"),
+    [
+        ("", ["x", "--", "true"], {"CNB_PLATFORM_API": ""}),
+        ("", ["x", "--", "true"], {"CNB_PLATFORM_API": "0.6"}),
+        ("", ["x", "--", "true"], {"CNB_PLATFORM_API": "v0.07"}),
+        ("", ["x", "--", "true"], {"CNB_PLATFORM_API": "0"}),
+        ("", ["x", "--", "true"], {"CNB_PLATFORM_API": "a.b"}),
+        ("", ["x", "--", "true"], {"CNB_PROCESS_TYPE": "y", "CNB_NO_COLOR": ""}),
+        ("", ["x", "--", "true"], {"CNB_PROCESS_TYPE": "y", "CNB_NO_COLOR": "T"}),
+        ("", ["x", "--", "true"], {"CNB_APP_DIR": "/nowhere"}),
+        ("", ["x", "--", "true"], {"PATH": ""}),
+        ("", ["x", "--", "/tmp"], {}),
+        ("", ["x", "--", "./not-executable"], {}),
+        ("", ["x", "--", "./without-interpreter"], {}),
+        ("", ["x", ""], {}),
+        ("", ["x", "--"], {}),
+        ("", ["x", "--", "--", "x"], {}),
+        ("", ["x", "--", ""], {}),
+        (WEB + "direct = true", ["web"], {}),
+        (WEB + 'direct = true\ncommand = [""]', ["web"], {}),
+        (WEB + 'command = [""]', ["web"], {}),
+        (WEB + ECHO, ["web/"], {}),
+        (WEB + ECHO, ["/cnb/process/web", "y"], {"A": "b c"}),
+        (WEB + ECHO + WEB + "command = 'false'", ["web"], {}),
+        ((WEB + ECHO).replace("\n", "\r\n"), ["web"], {}),
+        ((WEB + ECHO).replace("type", "Type").replace("command", "COMMAND"), ["web"], {}),
+        ((WEB + ECHO + "direct = true").replace("a/b", "unknown"), ["web", "y"], {}),
+        (WEB + 'command = ["echo", "\\u003c\\u2028\\\\\\""]\ndirect = true', ["web"], {}),
+    ],
+)
+def test_a_case_of_the_table_starts_alike(image: Any, process: str, argv: list[str], env: dict[str, str]) -> None:
+    image.metadata(f'[[buildpacks]]\nid = "a/b"\nversion = "1"\napi = "0.12"\n{process}\n')
+    (image.app / "not-executable").write_text("x")
+    (image.app / "without-interpreter").write_text("echo x\n")
+    (image.app / "without-interpreter").chmod(0o755)
+    (image.layers / "a_b/l/bin").mkdir(parents=True)
+    assert_same(image, *argv, **{"CNB_PLATFORM_API": "0.15", **env})
 
 
 words = st.sampled_from(
@@ -153,4 +197,4 @@ def test_generated_images_start_alike(image: Any, data: Any) -> None:
         draw(st.sampled_from(["web", "/cnb/process/web", "launcher", "other", ""])),
         *draw(st.lists(words, max_size=3)),
     ]
-    assert_same(image, *argv, api=f"0.{draw(st.integers(7, 15))}", **env)
+    assert_same(image, *argv, CNB_PLATFORM_API=f"0.{draw(st.integers(7, 15))}", **env)

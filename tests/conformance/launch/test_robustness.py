@@ -156,7 +156,10 @@ def test_a_signal_ends_it_also_as_process_1(image: Any) -> None:
             time.sleep(0.01)
         children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGTERM)
-        assert running.wait(30) == 128 + signal.SIGTERM
+        try:
+            assert running.wait(30) == 128 + signal.SIGTERM
+        finally:
+            running.kill()
 
 
 def test_many_arguments_and_variables_pass(image: Any) -> None:
