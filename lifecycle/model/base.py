@@ -33,6 +33,7 @@ class SpecModel(BaseModel):
         extra="ignore",
         alias_generator=kebab,
         populate_by_name=True,
+        defer_build=True,
         ser_json_inf_nan="strings",
     )
 
