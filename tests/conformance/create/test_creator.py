@@ -9,7 +9,7 @@ from lifecycle.model.api import PLATFORM_APIS
 PLATFORMS = pytest.mark.parametrize("api", [str(api) for api in PLATFORM_APIS])
 
 
-@pytest.mark.requirement("PLAT-CRE-001", "PLAT-CRE-015", "PLAT-EXP-031", "PLAT-RES-016", "PLAT-API-006")
+@pytest.mark.requirement("PLAT-CRE-001", "PLAT-CRE-015", "PLAT-API-006")
 @PLATFORMS
 def test_the_creator_makes_what_the_five_phases_make_one_by_one(builds, found, api):
     left, seen = [], []
@@ -80,7 +80,7 @@ def test_a_group_with_extensions_is_refused_before_they_generate_anything(builds
     assert builds.image() is None
 
 
-@pytest.mark.requirement("PLAT-CRE-015", "PLAT-EXP-031", "PLAT-RES-016")
+@pytest.mark.requirement("PLAT-CRE-015")
 @pytest.mark.parametrize(
     ("change", "code"),
     [
@@ -88,7 +88,6 @@ def test_a_group_with_extensions_is_refused_before_they_generate_anything(builds
         ({"toml": 'api = "9.9"\n[buildpack]\nid = "a/b"\nversion = "1"\n'}, 12),
         ({"detect": "exit 100"}, 20),
         ({"detect": "exit 1"}, 21),
-        ({"order": "[[[broken"}, 22),
         ({"run_image": "/nothing"}, 32),
         ({"cache": "[["}, 42),
         ({"build": "exit 1"}, 51),
@@ -100,8 +99,6 @@ def test_the_exit_code_of_the_creator_is_that_of_the_phase_that_failed(builds, c
     scripts = {key: value for key, value in change.items() if key in {"detect", "build", "toml"}}
     if scripts:
         builds.place.buildpack(**scripts)
-    if "order" in change:
-        builds.place.write("layers/order.toml", change["order"])
     if "cache" in change:
         # A file in the place of a directory that the restorer has to make.
         assert builds.create().code == 0
@@ -126,6 +123,35 @@ def test_the_report_describes_the_image_in_the_registry(builds, by_creator):
         f'[image]\n  tags = ["{builds.name("app")}"]\n  digest = "{digest}"\n'
         f"  manifest-size = {len(image.stored.data)}\n"
     )
+
+
+@pytest.mark.requirement("PLAT-EXP-031", "PLAT-RES-016")
+@pytest.mark.parametrize("name", ["restorer", "exporter"])
+def test_exit_codes_of_restorer_and_exporter(builds, name):
+    images = [builds.name("app")] if name == "exporter" else []
+    builds.five()
+    assert builds.one(name, *images).code == 0
+    assert builds.one(name, *images, api="0.99").code == 11
+    assert builds.one(name, "-no-such-flag", *images).code == 2
+    builds.place.write("layers/group.toml", '[[group]]\nid = "a/b"\nversion = "1"\napi = "9.9"\n')
+    assert builds.one(name, *images).code == 12
+
+
+@pytest.mark.requirement("PLAT-EXP-030", "PLAT-EXP-034")
+@PLATFORMS
+def test_the_exporter_takes_the_run_image_of_analyzed_toml(builds, api):
+    builds.five(api=api)
+    run, other = builds.image("run"), builds.image("app")
+    analyzed = builds.place.layers / "analyzed.toml"
+    builds.place.write("layers/analyzed.toml", analyzed.read_text().replace(run.reference, other.reference))
+    done = builds.one("exporter", builds.name("based"), api=api, CNB_RUN_IMAGE=builds.name("run"))
+    assert done.code == 0, done.output
+    based = builds.image("based")
+    assert based.config.diff_ids[: len(other.config.diff_ids)] == other.config.diff_ids
+    for flag in ("-run-image", "-image"):
+        refused = builds.one("exporter", flag, builds.name("run"), builds.name("app"), api=api)
+        assert refused.code == 3
+        assert f"{flag} is unsupported" in refused.errors[0]
 
 
 @pytest.mark.requirement("PLAT-API-002")
