@@ -12,8 +12,10 @@ from lifecycle.errors import (
     BuildpackBuildError,
     BuildpackDetectError,
     DetectionError,
+    ExportError,
     ExtensionGenerateError,
     GenerateError,
+    InvalidFileError,
     InvalidInputError,
     NoGroupDetectedError,
     PlatformApiError,
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from lifecycle.errors import LifecycleError
 
 GENERIC = 1
-INTERRUPTED = 130
+SIGNALLED = 128
+"""Added to the number of the signal that ended the program."""
 
 _BY_ERROR: tuple[tuple[type[LifecycleError], int], ...]
 _BY_ERROR = (
@@ -38,6 +41,7 @@ _BY_ERROR = (
     (BuildError, 52),
     (ExtensionGenerateError, 91),
     (GenerateError, 92),
+    (ExportError, 62),
 )
 
 _BY_PHASE = {
@@ -55,4 +59,6 @@ def exit_code(error: LifecycleError, step: Phase | None) -> int:
     for kind, code in _BY_ERROR:
         if isinstance(error, kind):
             return code
+    if step is Phase.DETECTOR and isinstance(error, InvalidFileError):
+        return GENERIC  # the order and the buildpacks in it are read before detection begins
     return GENERIC if step is None else _BY_PHASE.get(step, GENERIC)

@@ -9,9 +9,22 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lifecycle.cli.exit_codes import INTERRUPTED
+from lifecycle.cli.exit_codes import SIGNALLED
 from lifecycle.cli.phase_names import Phase
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from lifecycle.executables.process import RunningProcesses
+
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PROCESSES = "lifecycle.executables.process"
+
+
+class _EndedError(SystemExit):
+    """A signal ends the program, which tidies up while this passes through it."""
 
 
 def main() -> None:
@@ -21,6 +34,9 @@ def main() -> None:
     if name not in list(Phase) and arguments and arguments[0] in list(Phase):
         name, arguments = arguments[0], arguments[1:]
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _end)
     try:
         if name in list(Phase):
             from lifecycle.cli.phases import run_phase
@@ -29,9 +45,32 @@ def main() -> None:
         from lifecycle.cli.commands import run_commands
 
         run_commands()
-    except KeyboardInterrupt:
+    except _EndedError:
         sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
+        raise
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    for each in _ENDING:
+        signal.signal(each, _end_at_once)
+    processes = _processes()
+    if processes is not None:
+        processes.end()
+    raise _EndedError(SIGNALLED + number)
+
+
+def _end_at_once(number: int, _: FrameType | None) -> None:
+    """Lose patience, as whoever sends a second signal does."""
+    processes = _processes()
+    if processes is not None:
+        processes.kill()
+    os._exit(SIGNALLED + number)
+
+
+def _processes() -> RunningProcesses | None:
+    """Return the processes of buildpacks, if the module that runs them is loaded."""
+    module = sys.modules.get(_PROCESSES)
+    return None if module is None else module.RUNNING
 
 
 if __name__ == "__main__":

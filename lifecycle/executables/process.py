@@ -5,18 +5,23 @@ Spec: buildpack.md "Buildpack Interface": standard input is empty, standard outp
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 _CHUNK = 1 << 16
+_GRACE = 5.0
+"""Seconds that a process has to tidy up before it is killed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,66 @@ class Runner(Protocol):
         ...
 
 
+class RunningProcesses:
+    """The processes of ``run_process``, in whatever threads, for the signal that ends this program."""
+
+    def __init__(self) -> None:
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self.ending = False
+
+    def end(self) -> None:
+        """Ask all of them and their children to end, kill them soon, and let no other start.
+
+        Takes no lock, so a signal handler may call it.
+        """
+        self.ending = True
+        self._signal(signal.SIGTERM)
+        killer = threading.Timer(_GRACE, self.kill)
+        killer.daemon = True
+        killer.start()
+
+    def kill(self) -> None:
+        """Kill all of them and their children."""
+        self.ending = True
+        self._signal(signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def running(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Count ``process`` in; whatever ends the block early ends it too."""
+        self._processes.add(process)
+        try:
+            yield
+        except BaseException:
+            _send(process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+            # Its children may be there still.
+            _send(process, signal.SIGKILL)
+            raise
+        finally:
+            self._processes.discard(process)
+
+    def _signal(self, number: int) -> None:
+        for process in tuple(self._processes):
+            _send(process, number)
+
+
+RUNNING = RunningProcesses()
+
+
+def _send(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, number)
+
+
 def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
     """Run ``command`` on this host; the ``Runner`` of real builds.
 
     Returns after every holder of the output pipe has closed it, so nothing that a background child prints is lost.
+    The process leads a session of its own: it can be ended with its children, and can't ask on this terminal.
     """
+    if RUNNING.ending:
+        raise LifecycleError("is not started any more", where=command.argv[0])
     try:
         process = subprocess.Popen(
             command.argv,
@@ -52,6 +112,7 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     except OSError as error:
         raise LifecycleError(
@@ -59,7 +120,7 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
             where=command.argv[0],
             remedy="make it executable and check the interpreter on its first line",
         ) from error
-    with process:
+    with process, RUNNING.running(process):
         stream = process.stdout
         if stream is None:
             raise AssertionError

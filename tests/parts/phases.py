@@ -41,8 +41,8 @@ for line in sys.stdin:
         os.dup2(output, 2)
         if call["user"] is not None:
             os.setgroups([])
-            os.setresgid(*[call["user"]] * 3)
-            os.setresuid(*[call["user"]] * 3)
+            os.setresgid(*[call["user"][1]] * 3)
+            os.setresuid(*[call["user"][0]] * 3)
         os.environ.clear()
         os.environ.update(call["environment"])
         sys.argv = ["lifecycle", *call["arguments"]]
@@ -78,8 +78,8 @@ class Phases:
         self._server = server
         self._output = output
 
-    def __call__(self, phase, *arguments, api="0.15", as_root=False, **variables):
-        """Run a phase; ``api=None`` leaves CNB_PLATFORM_API unset."""
+    def __call__(self, phase, *arguments, api="0.15", as_root=False, user=(USER, USER), **variables):
+        """Run a phase, as uid and gid of ``user`` if this is root; ``api=None`` leaves CNB_PLATFORM_API unset."""
         environment = {"PATH": "/usr/bin:/bin", **variables}
         if api is not None:
             environment["CNB_PLATFORM_API"] = api
@@ -87,7 +87,7 @@ class Phases:
             "arguments": [phase, *map(str, arguments)],
             "environment": environment,
             "output": str(self._output),
-            "user": USER if os.geteuid() == 0 and not as_root else None,
+            "user": user if os.geteuid() == 0 and not as_root else None,
         }
         self._server.stdin.write(json.dumps(call) + "\n")
         self._server.stdin.flush()
@@ -134,10 +134,18 @@ class Place:
         store.write(NewImage(base=base, layers=(), config=base.config), [name])
 
     def run(self, phase, *arguments, **more):
-        """Run a phase on these directories."""
+        """Run a phase on these directories, which are given to its user first."""
         if os.geteuid() == 0:
-            for path in (self.root, *self.root.rglob("*")):
-                os.chown(path, USER, USER)
+            self.give(USER, USER)
+        return self.run_as_it_is(phase, *arguments, **more)
+
+    def give(self, uid, gid):
+        """Give all files and directories to a user."""
+        for path in (self.root, *self.root.rglob("*")):
+            os.chown(path, uid, gid, follow_symlinks=False)
+
+    def run_as_it_is(self, phase, *arguments, **more):
+        """Run a phase on these directories, whosever they are."""
         directories = {
             "CNB_LAYERS_DIR": self.layers,
             "CNB_APP_DIR": self.root / "app",
