@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cli.ansi import PlainOutput, plain
-from lifecycle.errors import InvalidInputError
+from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,10 +46,10 @@ class _PhaseFormatter(logging.Formatter):
 
 
 def parse_level(text: str) -> int:
-    """Read ``-log-level``; raise ``InvalidInputError`` naming the levels."""
+    """Read ``-log-level``; raise ``LifecycleError`` naming the levels."""
     level = _LEVELS.get(text.lower())
     if level is None:
-        raise InvalidInputError(
+        raise LifecycleError(
             f"failed to parse log level: not a valid logrus Level: {text!r}", remedy=f"use one of {', '.join(_LEVELS)}"
         )
     return level

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,20 @@ def open_images(settings: Settings, remote: RemoteStores) -> ImageStore:
     from lifecycle.cache.volume import VolumeCache
 
     return LaunchCachedStore(remote.daemon, VolumeCache(launch_cache))
+
+
+def by_path(settings: Settings) -> Settings:
+    """Name images in a layout directory by their paths, as the reference's log, report and analyzed.toml do."""
+    from lifecycle.images.layout import locate
+
+    directory = settings.optional_path("layout_dir")
+    if directory is None:
+        return settings
+    images = tuple(str(locate(name, directory).path) for name in settings.images)
+    tags = tuple(str(locate(name, directory).path) for name in settings.list("tag"))
+    previous = settings.text("previous_image")
+    texts = {**settings.texts, "previous_image": previous and str(locate(previous, directory).path)}
+    return replace(settings, images=images, texts=texts, lists={**settings.lists, "tag": tags})
 
 
 def cache_images(settings: Settings, remote: RemoteStores) -> ImageStore | None:

@@ -17,7 +17,7 @@ from lifecycle.cli.flags import FlagError
 from lifecycle.cli.inputs import Kind, inputs_of
 from lifecycle.cli.phase_log import parse_level, raw_output, start_log
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.phase_stores import cache_images, open_cache, open_images
+from lifecycle.cli.phase_stores import by_path, cache_images, open_cache, open_images
 from lifecycle.cli.privileges import take_user
 from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.cli.settings import Settings, read_flags, resolve, wants, wants_color
@@ -26,7 +26,6 @@ from lifecycle.executables.process import run_process
 from lifecycle.files.codec import load, save
 from lifecycle.model.api import LATEST_PLATFORM_API, PlatformApi, PlatformFeature
 from lifecycle.model.build_metadata import BuildMetadata
-from lifecycle.model.group import Group
 from lifecycle.model.plan import Plan
 from lifecycle.phases.rebase import RebaseInputs, find_run_image, plan_rebase, rebase
 from lifecycle.phases.restore_run_image import identify_run_image, must_be_identified, with_readable_run_image
@@ -97,6 +96,7 @@ class _Running:
         check_arguments(settings, self.environment)
         if settings.switch("layout") and self.phase in _LAYOUT_PHASES:
             self.guard(settings, "export to OCI layout format", experimental=True)
+            settings = by_path(settings)
         if self.phase is not Phase.REBASER:
             self.take_user(settings)
         _RUN[self.phase](self, settings)
@@ -134,8 +134,8 @@ class _Running:
         save(settings.path("analyzed"), analyzed.struct())
 
     def detector(self, settings: Settings) -> None:
-        self.step = Phase.DETECTOR
         analyzed = steps.read_analyzed(settings)
+        self.step = Phase.DETECTOR
         found = self._detect(settings, analyzed)
         save(settings.path("group"), found.group.struct())
         save(settings.path("plan"), found.plan.struct())
@@ -156,32 +156,33 @@ class _Running:
         )
 
     def restorer(self, settings: Settings) -> None:
-        self.step = Phase.RESTORER
-        group = load(Group, settings.path("group"))
-        analyzed = steps.read_analyzed(settings)
+        group = steps.read_group(settings)
+        analyzed = steps.read_analyzed_if_usable(settings)
         if PlatformFeature.RESTORER_READS_RUN_TOML in settings.api:
             analyzed = with_readable_run_image(analyzed, run=steps.read_run(settings), images=self.images(settings))
         if must_be_identified(analyzed, group):
             analyzed = identify_run_image(analyzed, api=settings.api, images=self.images(settings))
         save(settings.path("analyzed"), analyzed.struct())
         cache = open_cache(settings, self.remote)
+        self.step = Phase.RESTORER
         steps.restore(settings, analyzed, group, cache=cache)
 
     def builder(self, settings: Settings) -> None:
-        self.step = Phase.BUILDER
-        group = load(Group, settings.path("group"))
+        group = steps.read_group(settings)
         plan = load(Plan, settings.path("plan"))
         analyzed = steps.read_analyzed(settings)
+        self.step = Phase.BUILDER
         steps.build(settings, analyzed, group, plan, environment=self.environment, run=run_process, output=self.output)
 
     def exporter(self, settings: Settings) -> None:
         images = self.images(settings)
-        self.step = Phase.EXPORTER
-        group = load(Group, settings.path("group"))
-        analyzed = steps.read_analyzed(settings)
+        with steps.resolving_inputs():
+            analyzed = steps.read_analyzed(settings)
+        group = steps.read_group(settings)
         metadata = load(BuildMetadata, settings.path("layers") / "config" / "metadata.toml")
         cache = open_cache(settings, self.remote)
         ready = steps.prepare_export(settings, analyzed, group, metadata, images=images)
+        self.step = Phase.EXPORTER
         steps.export(settings, ready, images=images, cache=cache)
 
     def creator(self, settings: Settings) -> None:
@@ -207,8 +208,9 @@ class _Running:
             run=run_process,
             output=self.output,
         )
-        self._enter(Phase.EXPORTER, "EXPORTING")
+        self._enter(None, "EXPORTING")
         ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images)
+        self.step = Phase.EXPORTER
         steps.export(settings, ready, images=images, cache=cache)
 
     def rebaser(self, settings: Settings) -> None:
@@ -233,7 +235,7 @@ class _Running:
         rebased = rebase(inputs, plan, base, images=images)
         save(settings.path("report"), rebased.report.struct())
 
-    def _enter(self, step: Phase, title: str) -> None:
+    def _enter(self, step: Phase | None, title: str) -> None:
         self.step = step
         _LOG.info("===> %s", title)
 

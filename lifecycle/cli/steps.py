@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lifecycle import __version__
-from lifecycle.errors import DetectionError, ExportError, ImageNotFoundError, InvalidInputError
+from lifecycle.errors import DetectionError, ExportError, InvalidFileError, InvalidInputError
 from lifecycle.files.build_metadata import save_metadata
 from lifecycle.files.codec import load, save
 from lifecycle.files.os_release import read_distro
@@ -29,7 +30,7 @@ from lifecycle.progress import NO_PROGRESS
 from lifecycle.rules.targets import complete_target, lacks_distro
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import PurePosixPath
 
     from lifecycle.cache.store import Cache
@@ -95,6 +96,33 @@ def read_analyzed(settings: Settings) -> Analyzed:
     return found or Analyzed()
 
 
+def read_analyzed_if_usable(settings: Settings) -> Analyzed:
+    """Read analyzed.toml; one that can't be understood is a warning, as a missing one is."""
+    try:
+        return read_analyzed(settings)
+    except InvalidFileError as error:
+        _LOG.warning("Not using analyzed data: %s", error)
+        return Analyzed()
+
+
+def read_group(settings: Settings) -> Group:
+    """Read group.toml; raise ``BuildpackApiError`` for an API that is not supported."""
+    from lifecycle.model.group import Group
+
+    group = load(Group, settings.path("group"))
+    group.check_apis()
+    return group
+
+
+@contextmanager
+def resolving_inputs() -> Iterator[None]:
+    """Make a file that can't be understood an input that can't be resolved."""
+    try:
+        yield
+    except InvalidFileError as error:
+        raise InvalidInputError(error.message, where=error.where, remedy=error.remedy) from error
+
+
 def known_target(analyzed: Analyzed) -> TargetData:
     """Return what is known of the target: analyzed.toml's, completed from this host."""
     recorded = analyzed.run_image.target if analyzed.run_image else None
@@ -126,6 +154,8 @@ def analyze(
     from lifecycle.phases.analyze import AnalyzeInputs
     from lifecycle.phases.analyze import analyze as phase
 
+    with resolving_inputs():
+        run, stack = read_run(settings), read_stack(settings)
     inputs = AnalyzeInputs(
         api=settings.api,
         image=settings.images[0],
@@ -133,8 +163,8 @@ def analyze(
         tags=settings.list("tag"),
         previous_image=settings.text("previous_image"),
         run_image=settings.text("run_image"),
-        run=read_run(settings),
-        stack=read_stack(settings),
+        run=run,
+        stack=stack,
         cache_image=settings.text("cache_image"),
         skip_layers=settings.switch("skip_layers") or settings.switch("skip_restore"),
         image_layers_dir=paths.layers_dir,
@@ -298,15 +328,15 @@ def prepare_export(
     images: ImageStore,
     paths: ImagePaths = IN_PLACE,
 ) -> Export:
-    """Gather what an export needs; raise ``ExportError`` or ``ImageNotFoundError`` if something is missing."""
+    """Gather what an export needs; raise ``ExportError`` if the run image is missing."""
     from lifecycle.phases.export_inputs import ExportInputs
 
     reference = analyzed.run_image.reference if analyzed.run_image else ""
     if not reference:
-        raise ExportError("run image not found in analyzed metadata", remedy="run the analyzer first")
+        raise InvalidInputError("run image not found in analyzed metadata", remedy="run the analyzer first")
     base = images.find(reference)
     if base is None:
-        raise ImageNotFoundError("the run image is not there any more", where=reference)
+        raise ExportError("the run image is not there any more", where=reference)
     previous = images.find(analyzed.image.reference) if analyzed.image and analyzed.image.reference else None
     project = load(ProjectMetadata, settings.path("project_metadata"), missing_ok=True)
     if project is None:

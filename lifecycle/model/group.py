@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lifecycle.model.api import BuildpackApi
 from lifecycle.model.base import ListOf, SpecModel
 from lifecycle.model.ids import BuildpackId, ModuleVersion
 from lifecycle.oci.gojson import Struct
@@ -44,6 +45,14 @@ class Group(SpecModel):
 
     group: ListOf[GroupElement] = ()
     group_extensions: ListOf[GroupElement] = ()
+
+    def check_apis(self) -> None:
+        """Raise ``BuildpackApiError`` unless each buildpack has an API that is supported.
+
+        Reference: every phase that reads group.toml checks it, for detection may have been another lifecycle's.
+        """
+        for element in self.group:
+            BuildpackApi.parse(element.api, module=f"Buildpack '{element}'")
 
     def struct(self) -> Struct:
         """Return the tables as they are written; no extensions, no table."""

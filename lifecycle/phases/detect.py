@@ -9,6 +9,7 @@ import logging
 import signal
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ from lifecycle.rules.stacks import supports_stack
 from lifecycle.rules.targets import buildpack_targets, extension_targets, mismatch, satisfies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Future
 
     from lifecycle.executables.process import Runner
@@ -123,7 +124,7 @@ def _detect(inputs: DetectInputs, run: Runner, lines: list[Line]) -> Detected:
     for group in inputs.order.order_extensions:
         modules.check(group, extension=True)
     attempts: list[Attempt] = []
-    with ThreadPoolExecutor(thread_name_prefix="detect") as pool:
+    with _begun(), ThreadPoolExecutor(thread_name_prefix="detect") as pool:
         runs = _Runs(inputs, run, pool)
         for members in resolved_groups(order, inputs.order.order_extensions, look_up=modules.look_up):
             judgement = judge(runs.of(members))
@@ -134,6 +135,15 @@ def _detect(inputs: DetectInputs, run: Runner, lines: list[Line]) -> Detected:
     if any(attempt.errored for attempt in attempts):
         raise GroupErroredError(tuple(attempts))
     raise NoGroupPassedError(tuple(attempts))
+
+
+@contextmanager
+def _begun() -> Iterator[None]:
+    """Make a file that can't be used once detection has begun, as that of a nested buildpack, its failure."""
+    try:
+        yield
+    except InvalidFileError as error:
+        raise DetectionError(error.message, where=error.where, remedy=error.remedy) from error
 
 
 def _order_with_system(inputs: DetectInputs) -> tuple[OrderGroup, ...]:

@@ -84,6 +84,8 @@ def export(
     if previous is not None:
         _announce_previous(previous)
     created = _created(inputs)
+    if inputs.names and inputs.names[0].startswith("/"):
+        _LOG.info("Using app image: %s", inputs.names[0])
     if PlatformFeature.LIFECYCLE_SBOM in inputs.api:
         copy_lifecycle_sboms(
             inputs.layers_dir,

@@ -44,7 +44,7 @@ def test_a_composite_that_does_not_resolve_is_an_error(builder):
         builder.detect("o")
     assert exit_code(caught.value, None) == 22
     builder.composite("q", "gone")
-    with pytest.raises(InvalidFileError, match="buildpack gone@1 is not there"):
+    with pytest.raises(DetectionError, match="buildpack gone@1 is not there"):
         builder.detect("q")
 
 

@@ -178,12 +178,40 @@ def test_the_exit_code_of_the_detector_tells_why_no_group_was_found(place, scrip
 
 @pytest.mark.requirement("PLAT-DET-019")
 def test_other_failures_of_the_detector_are_22(place):
-    place.buildpack()
-    (place.layers / "order.toml").unlink()
-    done = place.run("detector", "-order", place.root / "missing.toml")
+    composite = '[[order]]\n[[order.group]]\nid = "none"\nversion = "1"\n'
+    place.buildpack(toml=f'api = "0.10"\n[buildpack]\nid = "a/b"\nversion = "1"\n{composite}')
+    done = place.run("detector")
     assert done.code == 22
     assert len(done.errors) == 1
-    assert "missing.toml" in done.errors[0]
+    assert "none@1" in done.errors[0]
+
+
+@pytest.mark.parametrize("name", ["detector", "restorer", "builder", "exporter"])
+def test_a_missing_file_of_the_platform_is_1_because_no_phase_has_begun(place, name):
+    place.buildpack()
+    for file in ("order", "group", "plan"):
+        (place.layers / f"{file}.toml").unlink(missing_ok=True)
+    more = {"detector": ("-order", place.root / "missing.toml"), "exporter": LAYOUT}
+    done = place.run(name, *more.get(name, ()), CNB_EXPERIMENTAL_MODE="silent")
+    assert done.code == 1, done.output
+    assert len(done.errors) == 1
+
+
+def test_the_restorer_goes_on_without_analyzed_toml_that_it_can_t_read(place):
+    place.buildpack()
+    place.write("layers/analyzed.toml", BROKEN)
+    done = place.run("restorer")
+    assert done.code == 0, done.output
+    assert "Not using analyzed data" in done.output
+
+
+@pytest.mark.parametrize("name", ["restorer", "exporter"])
+def test_every_phase_checks_the_apis_of_group_toml(place, name):
+    place.buildpack()
+    place.write("layers/group.toml", '[[group]]\nid = "a/b"\nversion = "1"\napi = "9.9"\n')
+    place.write("layers/analyzed.toml", "[run-image]\nreference = 'x'\n")
+    done = place.run(name, *((*LAYOUT,) if name == "exporter" else ()), CNB_EXPERIMENTAL_MODE="silent")
+    assert done.code == 12, done.output
 
 
 @pytest.mark.requirement("PLAT-BLD-011", "PLAT-BLD-012")
@@ -218,20 +246,19 @@ def test_buildpacks_are_not_run_as_root(place, name, verb):
 BROKEN = "[[[broken\n"
 LAYOUT = ("-layout", ARGUMENT)
 FILES = [
-    ("detector", "layers/order.toml", (), 22),
-    ("detector", "layers/analyzed.toml", (), 22),
-    ("detector", "system.toml", (), 22),
-    ("detector", "buildpacks/a_b/1/buildpack.toml", (), 22),
-    ("restorer", "layers/group.toml", (), 42),
-    ("restorer", "layers/analyzed.toml", (), 42),
-    ("builder", "layers/group.toml", (), 52),
-    ("builder", "layers/plan.toml", (), 52),
-    ("builder", "layers/analyzed.toml", (), 52),
+    ("detector", "layers/order.toml", (), 1),
+    ("detector", "layers/analyzed.toml", (), 1),
+    ("detector", "system.toml", (), 1),
+    ("detector", "buildpacks/a_b/1/buildpack.toml", (), 1),
+    ("restorer", "layers/group.toml", (), 1),
+    ("builder", "layers/group.toml", (), 1),
+    ("builder", "layers/plan.toml", (), 1),
+    ("builder", "layers/analyzed.toml", (), 1),
     ("builder", "buildpacks/a_b/1/buildpack.toml", (), 52),
-    ("analyzer", "run.toml", LAYOUT, 32),
-    ("exporter", "layers/group.toml", LAYOUT, 62),
-    ("exporter", "layers/analyzed.toml", LAYOUT, 62),
-    ("exporter", "layers/config/metadata.toml", LAYOUT, 62),
+    ("analyzer", "run.toml", LAYOUT, 3),
+    ("exporter", "layers/group.toml", LAYOUT, 1),
+    ("exporter", "layers/analyzed.toml", LAYOUT, 3),
+    ("exporter", "layers/config/metadata.toml", LAYOUT, 1),
 ]
 
 
