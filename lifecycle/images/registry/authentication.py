@@ -142,7 +142,7 @@ class Authentication:
             if challenge.scheme == "bearer" and (credential.registry_token or challenge.parameters.get("realm")):
                 return challenge
         for challenge in challenges:
-            if challenge.scheme == "basic" and credential.username:
+            if challenge.scheme == "basic" and (credential.registry_token or credential.username):
                 return challenge
         return None
 
@@ -157,10 +157,10 @@ class Authentication:
         stale: Token | None = None,
     ) -> Authorization | None:
         credential = self._keychain.credential(endpoint.registry)
-        if challenge.scheme == "basic":
-            return Authorization(basic_header(credential), fresh=True) if credential.username else None
         if credential.registry_token:
             return Authorization(f"Bearer {credential.registry_token}", fresh=True)
+        if challenge.scheme == "basic":
+            return Authorization(basic_header(credential), fresh=True) if credential.username else None
         server = address(url, challenge.parameters["realm"])
         if server is None:
             raise RegistryError(
