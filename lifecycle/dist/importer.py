@@ -16,7 +16,9 @@ import _carried  # type: ignore[import-not-found]  # part of the interpreter in 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
     from importlib.machinery import ModuleSpec
+    from pathlib import Path
     from types import CodeType, ModuleType
     from typing import Any
 
@@ -66,7 +68,11 @@ class CarriedLoader:
         return bytes(_part(*found))
 
     def get_resource_reader(self, fullname: str) -> CarriedFiles:  # noqa: ARG002  # likewise
-        """Return what ``importlib.resources.files`` works with."""
+        """Return what ``importlib.resources.files`` and ``as_file`` work with."""
+        import importlib.resources  # noqa: PLC0415  # which asks, so it is there
+
+        as_file: Any = importlib.resources.as_file
+        as_file.register(CarriedFiles, _path_in_memory)
         return CarriedFiles(self._path.rpartition("/")[0])
 
 
@@ -74,7 +80,7 @@ class CarriedFiles:
     """A file or directory of a carried package: as much of ``Traversable`` as libraries use."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self.name = path.rpartition("/")[2]
 
     def files(self) -> CarriedFiles:
@@ -83,19 +89,19 @@ class CarriedFiles:
 
     def iterdir(self) -> Iterator[CarriedFiles]:
         """Yield what is in the directory."""
-        start = f"{self._path}/"
+        start = f"{self.path}/"
         for name in sorted({path[len(start) :].partition("/")[0] for path in _FILES if path.startswith(start)}):
             yield CarriedFiles(start + name)
 
     def joinpath(self, *parts: str) -> CarriedFiles:
         """Return what is below."""
-        return CarriedFiles("/".join((self._path, *parts)))
+        return CarriedFiles("/".join((self.path, *parts)))
 
     __truediv__ = joinpath
 
     def is_file(self) -> bool:
         """Say whether it is a file."""
-        return self._path in _FILES
+        return self.path in _FILES
 
     def is_dir(self) -> bool:
         """Say whether it is a directory."""
@@ -103,13 +109,21 @@ class CarriedFiles:
 
     def read_bytes(self) -> bytes:
         """Return a file's content; raises ``FileNotFoundError``."""
-        if self._path not in _FILES:
-            raise FileNotFoundError(self._path)
-        return bytes(_part(*_FILES[self._path]))
+        if self.path not in _FILES:
+            raise FileNotFoundError(self.path)
+        return bytes(_part(*_FILES[self.path]))
 
     def read_text(self, encoding: str | None = None) -> str:
         """Return a file's text; raises ``FileNotFoundError``, ``UnicodeDecodeError``."""
         return self.read_bytes().decode(encoding or "utf-8")
+
+
+def _path_in_memory(file: CarriedFiles) -> AbstractContextManager[Path]:
+    """Let a file be opened by a path, without a copy on disk: there may be no place for one, or another user's only."""
+    import contextlib  # noqa: PLC0415  # not before there is an importer
+    import pathlib  # noqa: PLC0415  # likewise
+
+    return contextlib.nullcontext(pathlib.Path(_carried.library_path(file.name, *_FILES[file.path])))
 
 
 class CarriedFinder:
