@@ -4,16 +4,16 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+
 from parts.fault_proxy import FaultProxies
 from parts.registry import RegistryServer
 from parts.tls import CertificateAuthority, KeyPair, write_htpasswd
 from parts.token_server import TokenRegistry, TokenServer
 
 if TYPE_CHECKING:
-    from parts.dockerd import Daemon
-
     from lifecycle.images.registry.client import RegistryClient
     from lifecycle.images.registry.store import RegistryStore
+    from parts.dockerd import Daemon
 
 USER = ("writer", "pass:word of the writer")
 READER = ("reader", "password of the reader")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from parts.skopeo import push_image, skopeo
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

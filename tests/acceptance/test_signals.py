@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from parts.phases import Place, temporary_place
 
 WITHIN = 60.0

@@ -21,9 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from parts.small_build import PHASES, SmallBuild, make_small_build
-
 from lifecycle.launcher import launcher_path
+from parts.small_build import PHASES, SmallBuild, make_small_build
 
 NOBODY = 65534
 AS_NOBODY = (

@@ -29,9 +29,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from parts.dockerd import running_dockerd
-from parts.podman import running_podman
-
 from lifecycle.errors import DaemonError
 from lifecycle.images.daemon.client import DaemonClient, connect
 from lifecycle.images.daemon.image import DaemonImage
@@ -48,6 +45,8 @@ from lifecycle.oci.manifest import (
     Descriptor,
     Manifest,
 )
+from parts.dockerd import running_dockerd
+from parts.podman import running_podman
 
 MB = 1_000_000
 NUMBERS = itertools.count()

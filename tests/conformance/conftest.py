@@ -1,6 +1,7 @@
 """Phases as processes, for every area."""
 
 import pytest
+
 from parts.phases import running_phases, temporary_place
 
 

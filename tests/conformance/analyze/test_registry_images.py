@@ -1,13 +1,13 @@
 """What analysis makes of images in a real registry."""
 
 import pytest
-from parts.skopeo import push_image
 
 from lifecycle.errors import ImageNotFoundError
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi, PlatformFeature
 from lifecycle.model.lifecycle_metadata import LayerSha, LifecycleMetadata
 from lifecycle.oci.gojson import dumps
 from lifecycle.phases.analyze import AnalyzeInputs, analyze
+from parts.skopeo import push_image
 
 METADATA = LifecycleMetadata(launcher=LayerSha(sha="sha256:" + "1" * 64))
 LABEL = "io.buildpacks.lifecycle.metadata"

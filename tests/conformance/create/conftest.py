@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from parts.builds import Builds, found
 
 _NUMBERS = itertools.count()

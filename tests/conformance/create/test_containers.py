@@ -4,6 +4,7 @@ import shutil
 import subprocess
 
 import pytest
+
 from parity import building, runner
 from parity.cases import CASES
 

@@ -5,13 +5,13 @@ import itertools
 import json
 
 import pytest
+
+from lifecycle.images.image_platform import ImagePlatform
+from lifecycle.images.registry.store import RegistryStore
 from parts.builds import Builds
 from parts.registry import RegistryServer
 from parts.registry_clients import client_of
 from parts.tls import write_htpasswd
-
-from lifecycle.images.image_platform import ImagePlatform
-from lifecycle.images.registry.store import RegistryStore
 
 _NUMBERS = itertools.count()
 USER, PASSWORD = "writer", "pass:word"

@@ -5,7 +5,6 @@ import logging
 import os
 
 import pytest
-from parts.fault_proxy import Status
 
 from lifecycle.cache.image import image_cache
 from lifecycle.images.image_platform import ImagePlatform
@@ -14,6 +13,7 @@ from lifecycle.model.group import GroupElement
 from lifecycle.phases.cache_export import export_cache
 from lifecycle.phases.restore import RestoreInputs, restore
 from lifecycle.rules.export_plan import Action
+from parts.fault_proxy import Status
 
 _NUMBERS = itertools.count()
 JAVA = GroupElement(id="samples/java", version="0.0.1", api="0.10")

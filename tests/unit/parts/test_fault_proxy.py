@@ -11,6 +11,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from parts.fault_proxy import (
     CutRequest,
     CutResponse,

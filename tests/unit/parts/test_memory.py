@@ -9,6 +9,7 @@ import tarfile
 import urllib.request
 
 import pytest
+
 from parts.memory import MIB, memory_of_call, memory_of_command
 from parts.skopeo import access, pull_files, push_image, skopeo
 from parts.synthetic_registry import SyntheticLayer, SyntheticRegistry

@@ -9,6 +9,7 @@ import urllib.parse
 import urllib.request
 
 import pytest
+
 from parts.registry import RegistryServer
 from parts.skopeo import access, pull_files, push_image, raw_manifest, skopeo
 

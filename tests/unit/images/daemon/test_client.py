@@ -5,10 +5,10 @@ import shutil
 import socket
 
 import pytest
-from parts.tls import CertificateAuthority
 
 from lifecycle.errors import DaemonError
 from lifecycle.images.daemon.client import connect
+from parts.tls import CertificateAuthority
 
 
 def refused(environment):

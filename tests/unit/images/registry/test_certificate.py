@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parts.tls import CertificateAuthority, openssl
 
 from lifecycle.images.registry.certificate import read_certificate
+from parts.tls import CertificateAuthority, openssl
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parts.http_server import Exchange, LoopbackServer
-from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
 
 from lifecycle.errors import (
     AccessDeniedError,
@@ -23,6 +21,8 @@ from lifecycle.images.registry.credential import Credential
 from lifecycle.oci.digest import digest_of
 from lifecycle.oci.manifest import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Descriptor
 from lifecycle.oci.reference import parse_reference
+from parts.http_server import Exchange, LoopbackServer
+from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
 
 CONFIG = b"{}"
 

@@ -5,8 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 
 import pytest
-from parts.fault_proxy import CutRequest, CutResponse, Delay, FlipByte, LoseAnswer, Shorten, Stall, Status, Truncate
-from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
 
 from lifecycle.errors import (
     AccessDeniedError,
@@ -23,6 +21,8 @@ from lifecycle.images.registry.retry import RetryPolicy
 from lifecycle.images.registry.transport import Timeouts
 from lifecycle.oci.manifest import OCI_CONFIG, OCI_MANIFEST
 from lifecycle.oci.reference import parse_reference
+from parts.fault_proxy import CutRequest, CutResponse, Delay, FlipByte, LoseAnswer, Shorten, Stall, Status, Truncate
+from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
 
 LARGE = bytes(range(256)) * 16_000
 TINY = b"a small layer"

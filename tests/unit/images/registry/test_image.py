@@ -5,8 +5,6 @@ import json
 import logging
 
 import pytest
-from parts.fault_proxy import FlipByte
-from parts.skopeo import LAYERS, push_image, raw_manifest, tar_of
 
 from lifecycle.errors import CorruptImageError, LifecycleError, VerificationError
 from lifecycle.images.image_platform import ImagePlatform
@@ -15,6 +13,8 @@ from lifecycle.images.store import BlobSource
 from lifecycle.oci.digest import DiffId, digest_of
 from lifecycle.oci.manifest import DOCKER_MANIFEST, OCI_INDEX, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, OCI_MANIFEST
 from lifecycle.oci.reference import parse_reference
+from parts.fault_proxy import FlipByte
+from parts.skopeo import LAYERS, push_image, raw_manifest, tar_of
 
 _NUMBERS = itertools.count()
 PLATFORMS = ("linux/arm64", "linux/amd64", "linux/arm/v6", "linux/arm/v7")

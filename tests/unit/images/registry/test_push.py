@@ -7,10 +7,6 @@ import threading
 from dataclasses import replace
 
 import pytest
-from parts.fault_proxy import Delay, Status
-from parts.memory import MIB, memory_of_call
-from parts.skopeo import push_image
-from parts.synthetic_registry import SyntheticLayer, SyntheticRegistry
 
 from lifecycle.errors import InvalidInputError
 from lifecycle.images.image_platform import ImagePlatform
@@ -32,6 +28,10 @@ from lifecycle.oci.manifest import (
     OCI_MANIFEST,
 )
 from lifecycle.oci.reference import parse_reference
+from parts.fault_proxy import Delay, Status
+from parts.memory import MIB, memory_of_call
+from parts.skopeo import push_image
+from parts.synthetic_registry import SyntheticLayer, SyntheticRegistry
 
 _NUMBERS = itertools.count()
 DENIED = Status(403, message="not today")
@@ -422,11 +422,10 @@ def test_a_reused_layer_that_only_a_mirror_has_is_copied_from_there(
 
 def copy_between_registries(source, target):
     """Write an image whose layers all are the base's, from another registry; say how many names were written."""
-    from parts.registry_clients import client_of
-
     from lifecycle.images.image_platform import ImagePlatform
     from lifecycle.images.registry.store import RegistryStore
     from lifecycle.images.store import NewImage
+    from parts.registry_clients import client_of
 
     with client_of() as client:
         store = RegistryStore(client, platform=ImagePlatform())

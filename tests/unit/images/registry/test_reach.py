@@ -5,11 +5,11 @@ import socket
 import threading
 
 import pytest
-from parts.tls import CertificateAuthority
 
 from lifecycle.errors import InvalidFileError, RegistryConnectionError
 from lifecycle.images.registry.hosts import Endpoint
 from lifecycle.images.registry.reach import addresses, look_at_tls
+from parts.tls import CertificateAuthority
 
 
 @pytest.fixture(scope="module")

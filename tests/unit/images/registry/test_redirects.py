@@ -6,15 +6,15 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parts.fault_proxy import CutResponse, FileServer, Redirect
-from parts.http_server import LoopbackServer
-from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
-from parts.synthetic_registry import SyntheticRegistry
 
 from lifecycle.errors import RegistryError
 from lifecycle.images.registry.credential import Credential
 from lifecycle.images.registry.uploads import SMALL
 from lifecycle.oci.manifest import OCI_MANIFEST
+from parts.fault_proxy import CutResponse, FileServer, Redirect
+from parts.http_server import LoopbackServer
+from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
+from parts.synthetic_registry import SyntheticRegistry
 
 DATA = bytes(range(256)) * 8_000
 SECRET = Credential("someone", "their-password", source="the test")

@@ -6,9 +6,9 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parts.registry_clients import FakeTime
 
 from lifecycle.images.registry.retry import Attempts, RetryPolicy, retry_after
+from parts.registry_clients import FakeTime
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -6,9 +6,6 @@ import socket
 from dataclasses import replace
 
 import pytest
-from parts.fault_proxy import Status
-from parts.registry_clients import FakeTime, Keys, client_of
-from parts.skopeo import access, pull_files, push_image, raw_manifest, skopeo
 
 from lifecycle.errors import AccessDeniedError, InvalidInputError, RegistryError
 from lifecycle.images.image_platform import ImagePlatform
@@ -18,6 +15,9 @@ from lifecycle.images.registry.credential import Credential
 from lifecycle.images.registry.hosts import Hosts
 from lifecycle.images.registry.store import RegistryStore
 from lifecycle.oci.digest import digest_of
+from parts.fault_proxy import Status
+from parts.registry_clients import FakeTime, Keys, client_of
+from parts.skopeo import access, pull_files, push_image, raw_manifest, skopeo
 
 _NUMBERS = itertools.count()
 

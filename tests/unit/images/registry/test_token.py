@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parts.registry_clients import FakeTime, blob_of, client_of, new_repository
 
 from lifecycle.errors import AccessDeniedError, RegistryError
 from lifecycle.images.registry.challenge import Challenge, repository_scope
 from lifecycle.images.registry.credential import ANONYMOUS, Credential
 from lifecycle.images.registry.token import Token, TokenCache, read_token, token_request
+from parts.registry_clients import FakeTime, blob_of, client_of, new_repository
 
 SCOPES = (repository_scope("a/b", "push", "pull"), repository_scope("c", "pull"))
 CHALLENGE = Challenge("bearer", {"service": "the registry"})

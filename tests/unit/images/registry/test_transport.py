@@ -6,25 +6,24 @@ import sys
 import warnings
 
 import pytest
-from parts.http_server import LoopbackServer
-from parts.memory import MIB, memory_of_call
-from parts.registry_clients import FakeTime, blob_of, client_of, new_repository
-from parts.synthetic_registry import SyntheticLayer, SyntheticRegistry
 
 from lifecycle.errors import RegistryConnectionError, RegistryError, RegistryTlsError
 from lifecycle.images.registry.hosts import Hosts
 from lifecycle.images.registry.retry import RetryPolicy
 from lifecycle.images.registry.transport import without_query
 from lifecycle.oci.reference import parse_reference
+from parts.http_server import LoopbackServer
+from parts.memory import MIB, memory_of_call
+from parts.registry_clients import FakeTime, blob_of, client_of, new_repository
+from parts.synthetic_registry import SyntheticLayer, SyntheticRegistry
 
 
 def there_and_back(host, size):
     """Upload and download a layer of `size` bytes."""
-    from parts.registry_clients import client_of
-    from parts.synthetic_registry import SyntheticLayer
-
     from lifecycle.oci.manifest import read_descriptor
     from lifecycle.oci.reference import parse_reference
+    from parts.registry_clients import client_of
+    from parts.synthetic_registry import SyntheticLayer
 
     layer = SyntheticLayer(size)
     descriptor = read_descriptor(layer.descriptor, where="")

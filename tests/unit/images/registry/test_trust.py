@@ -3,10 +3,10 @@
 import ssl
 
 import pytest
-from parts.tls import CertificateAuthority
 
 from lifecycle.errors import InvalidFileError
 from lifecycle.images.registry.trust import tls_context, trusted_bundles
+from parts.tls import CertificateAuthority
 
 
 @pytest.fixture(scope="module")

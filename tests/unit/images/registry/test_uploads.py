@@ -4,14 +4,14 @@ from time import monotonic
 from time import sleep as real_sleep
 
 import pytest
-from parts.fault_proxy import CutRequest, LoseAnswer, Status
-from parts.http_server import LoopbackServer
-from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
-from parts.synthetic_registry import SyntheticLayer, SyntheticRegistry
 
 from lifecycle.errors import RegistryError
 from lifecycle.images.registry.uploads import PIECE, SMALL
 from lifecycle.oci.manifest import read_descriptor
+from parts.fault_proxy import CutRequest, LoseAnswer, Status
+from parts.http_server import LoopbackServer
+from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
+from parts.synthetic_registry import SyntheticLayer, SyntheticRegistry
 
 SIZE = 3 * PIECE + 12_345
 
