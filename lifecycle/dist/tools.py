@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import DistributionError
+from lifecycle.launcher.build import cache_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 def run_tool(
@@ -51,11 +51,6 @@ def compile_c(
     sources: Sequence[str], output: Path, *, compiler_target: str, flags: Sequence[str], directory: Path
 ) -> None:
     """Compile C files of ``directory`` with zig, which makes the same bytes on every machine."""
-    cache = Path(tempfile.gettempdir()) / f"cnb-lifecycle-zig-{os.getuid()}"
-    cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if cache.stat().st_uid != os.getuid():
-        cache = Path(tempfile.mkdtemp(prefix="cnb-lifecycle-zig-"))
-    caches = {"ZIG_GLOBAL_CACHE_DIR": str(cache), "ZIG_LOCAL_CACHE_DIR": str(cache)}
     command = [sys.executable, "-m", "ziglang", "cc", "-target", compiler_target, *flags]
     command += [f"-ffile-prefix-map={directory}=.", *sources, "-o", str(output)]
     run_tool(
@@ -63,5 +58,5 @@ def compile_c(
         purpose=f"{sources[0]} can't be compiled for {compiler_target}",
         remedy="install the compiler with: pip install ziglang",
         cwd=directory,
-        environment=caches,
+        environment=cache_variables(),
     )
