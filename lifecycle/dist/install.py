@@ -39,6 +39,7 @@ def install(destination: Path, *, phases: Sequence[str], launcher: Path | None =
         raise DistributionError(f"the launcher can't be read: {error.strerror}", where=source) from error
     script = _SCRIPT.format(python=shlex.quote(sys.executable))
     texts = {**sbom_files(PROGRAM, __version__, installed_components()), **launcher_sboms(__version__)}
+    _make_directory(destination)
     for name, text in texts.items():
         _write(destination / name, text, 0o644)
     _write(destination / LAUNCHER, content, 0o755)
@@ -46,6 +47,17 @@ def install(destination: Path, *, phases: Sequence[str], launcher: Path | None =
     for phase in phases:
         _link(destination / phase)
     _write(destination.parent / DESCRIPTOR, descriptor_text(__version__).encode(), 0o644)
+
+
+def _make_directory(path: Path) -> None:
+    """Make the directories that are missing so that everybody can look into them."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    try:
+        for each in reversed(missing):
+            each.mkdir(exist_ok=True)
+            each.chmod(0o755)
+    except OSError as error:
+        raise DistributionError(f"can't be made: {error.strerror}", where=path) from error
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
