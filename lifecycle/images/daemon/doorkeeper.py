@@ -40,10 +40,9 @@ class Doorkeeper:
         """Return a new connection; raise ``OSError`` as ``socket.connect`` does."""
         with self._lock:
             self._asking.send(_ASK)
-            answer, descriptors, _, _ = socket.recv_fds(
-                self._asking, _ANSWER_SIZE, 1, flags=getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-            )
+            answer, descriptors, _, _ = socket.recv_fds(self._asking, _ANSWER_SIZE, 1)
         if descriptors:
+            os.set_inheritable(descriptors[0], False)  # noqa: FBT003  # its name for it
             return socket.socket(fileno=descriptors[0])
         number = int(answer or errno.ECONNREFUSED)
         raise OSError(number, os.strerror(number), self._path)
