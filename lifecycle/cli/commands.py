@@ -32,7 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Cloud Native Buildpacks: turn an app's source into an OCI image.",
     epilog="Platforms call the phases by name: lifecycle analyzer | detector | restorer | builder | exporter | "
-    "creator; each prints its flags with -help.",
+    "creator | rebaser; each prints its flags with -help.",
 )
 
 
@@ -134,6 +134,11 @@ def build(  # noqa: PLR0917  # one parameter for each option
     log = BuildLog(style)
     log.attach()
     try:
+        if buildpack and order:
+            raise InvalidInputError(
+                "--buildpack and --order exclude each other",
+                remedy="name the buildpacks of one group with --buildpack, or a builder's order with --order",
+            )
         request = BuildRequest(
             app=source,
             tags=tuple(tag or [_default_tag(source, output)]),
@@ -165,7 +170,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
 def run(
     context: typer.Context,
     process: Annotated[
-        str | None, typer.Argument(metavar="[PROCESS] [ARGS]...", help="A process type; the default one if left out.")
+        str | None, typer.Argument(metavar="PROCESS [ARGS]...", help="A process type; the default one if left out.")
     ] = None,
 ) -> None:
     """Start a process of the last build on this host."""
@@ -221,9 +226,12 @@ def doctor(
     ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Leave out whether they can be pushed.")] = False,  # noqa: FBT002
     insecure_registry: Annotated[
-        list[str] | None, typer.Option(help="Names that begin so may be reached without TLS; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
     ] = None,
-    cache_dir: Annotated[Path | None, typer.Option(help="Where layers would be cached.  [one for each app]")] = None,
+    cache_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where layers would be cached.  [one for each app]")
+    ] = None,
 ) -> None:
     """Say what would stand in the way of a build, and what to do about it."""
     from lifecycle.cli.doctor import DoctorRequest, diagnose
@@ -240,10 +248,12 @@ def doctor(
 
 @app.command()
 def install(
-    destination: Annotated[Path, typer.Option("--dest", help="The directory that gets the executables.")] = Path(
-        "/cnb/lifecycle"
-    ),
-    launcher: Annotated[Path | None, typer.Option(help="Another launcher than the packaged one.")] = None,
+    destination: Annotated[
+        Path, typer.Option("--dest", metavar="DIR", help="The directory that gets the executables.")
+    ] = Path("/cnb/lifecycle"),
+    launcher: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Another launcher than the packaged one.")
+    ] = None,
 ) -> None:
     """Put this lifecycle where platforms look for it in a build image."""
     from lifecycle.cli.dist import install_here
@@ -254,8 +264,12 @@ def install(
 
 @app.command(short_help="Make the files that platforms take a lifecycle from.")
 def dist(
-    target: Annotated[str, typer.Option(help="Systems and architectures, with commas.")] = "linux/amd64,linux/arm64",
-    output: Annotated[Path, typer.Option("--output", "-o", help="The directory that gets the files.")] = Path("dist"),
+    target: Annotated[
+        str, typer.Option(metavar="OS/ARCH,...", help="For which systems and architectures.")
+    ] = "linux/amd64,linux/arm64",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The directory that gets the files.")
+    ] = Path("dist"),
 ) -> None:
     """Make an archive for pack and a lifecycle image for each target, the same bytes every time."""
     from lifecycle.cli.dist import make_distributions

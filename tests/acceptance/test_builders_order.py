@@ -150,3 +150,13 @@ def test_a_failed_detection_is_told_when_quiet_too(lifecycle, builder):
         "error: no group of buildpacks fits this app\n"
         "       check that APP is the directory of the app's source, or name a buildpack for it with --buildpack\n"
     )
+
+
+def test_buildpacks_and_an_order_exclude_each_other(lifecycle, tmp_path):
+    (tmp_path / "order.toml").write_text("")
+    done = lifecycle(
+        "build", FIXTURES / "apps/plain", "-b", FIXTURES / "buildpacks/hello-world", "--order", "order.toml",
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "--buildpack and --order exclude each other" in done.stderr
