@@ -1,0 +1,224 @@
+"""Which caches a build reads and writes, as people say it: the values of ``-cache-from`` and ``-cache-to``.
+
+``REF``, ``PATH`` or ``type=T[,key=value]...``, comma-separated with the quoting of CSV.  Keys, their defaults and the
+meaning of a bare word are those of ``docker buildx build --cache-from``; the rest is ours.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from lifecycle.errors import InvalidInputError
+from lifecycle.oci.digest import is_digest
+from lifecycle.oci.reference import parse_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    _Refuse: TypeAlias = Callable[[str, str], InvalidInputError]
+
+REGISTRY: Final = "registry"
+LOCAL: Final = "local"
+INLINE: Final = "inline"
+DISTRIBUTED: Final = "distributed"
+
+_WRITING: Final = frozenset(
+    {
+        "mode",
+        "image-manifest",
+        "oci-mediatypes",
+        "compression",
+        "compression-level",
+        "force-compression",
+        "ignore-error",
+        "merge",
+    }
+)
+_SHARED: Final = frozenset(
+    {
+        "ref",
+        "mode",
+        "sync",
+        "scope",
+        "cache-version",
+        "converge",
+        "mirror",
+        "shard",
+        "max-age",
+        "sign-key",
+        "verify-key",
+        "verify",
+        "salt-file",
+        "secret-env",
+        "ignore-error",
+        "timeout",
+        "registry.insecure",
+    }
+)
+_SOURCE_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    REGISTRY: frozenset({"ref", "registry.insecure", "timeout", "verify"}),
+    LOCAL: frozenset({"src", "tag", "digest", "timeout", "verify"}),
+    DISTRIBUTED: _SHARED,
+}
+_TARGET_KEYS: Final[Mapping[str, frozenset[str]]] = {
+    REGISTRY: frozenset({"ref", "registry.insecure"}) | _WRITING,
+    LOCAL: frozenset({"dest", "tag", "reset"}) | _WRITING,
+    INLINE: frozenset({"mode"}),
+    DISTRIBUTED: _SHARED,
+}
+_REQUIRED: Final[Mapping[tuple[str, bool], str]] = {
+    (REGISTRY, False): "ref",
+    (REGISTRY, True): "ref",
+    (LOCAL, False): "src",
+    (LOCAL, True): "dest",
+    (DISTRIBUTED, False): "ref",
+    (DISTRIBUTED, True): "ref",
+}
+_BOOLEANS: Final = frozenset(
+    {
+        "image-manifest",
+        "oci-mediatypes",
+        "force-compression",
+        "ignore-error",
+        "merge",
+        "reset",
+        "registry.insecure",
+        "shard",
+    }
+)
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "mode": ("min", "max"),
+    "compression": ("gzip", "zstd", "uncompressed"),
+    "verify": ("present", "full"),
+    "converge": ("inputs", "metadata", "off"),
+}
+_TRUE: Final = frozenset({"1", "t", "true", "yes"})
+_FALSE: Final = frozenset({"0", "f", "false", "no"})
+_PATH: Final = ("/", "./", "../")
+_USER: Final = re.compile(r"(?<=//)[^/@\s,]*@|(?:(?<=^)|(?<==))[^/@\s,=]*:[^/@\s,=]*@(?!sha256:)")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSpec:
+    """One cache: ``type`` is registry, local, inline or distributed; ``attributes`` have lower-case keys.
+
+    ``text`` is what the user wrote, less user names and passwords.
+    """
+
+    type: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def get(self, key: str, default: str = "") -> str:
+        """Return an attribute as text."""
+        return self.attributes.get(key, default)
+
+    def enabled(self, key: str, *, default: bool) -> bool:
+        """Return a boolean attribute."""
+        value = self.attributes.get(key, "").lower()
+        return value in _TRUE if value else default
+
+    def number(self, key: str, default: float) -> float:
+        """Return an attribute that is a number."""
+        return float(self.attributes.get(key) or default)
+
+
+def read_source(text: str) -> CacheSpec:
+    """Read a value of ``-cache-from``; raise ``InvalidInputError``."""
+    return _read(text, flag="-cache-from", keys=_SOURCE_KEYS)
+
+
+def read_target(text: str) -> CacheSpec:
+    """Read a value of ``-cache-to``; raise ``InvalidInputError``."""
+    return _read(text, flag="-cache-to", keys=_TARGET_KEYS)
+
+
+def redacted(text: str) -> str:
+    """Return a text without the user names and passwords of its URLs and references."""
+    return _USER.sub("***@", text)
+
+
+def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]]) -> CacheSpec:
+    shown = redacted(text)
+
+    def refuse(problem: str, remedy: str) -> InvalidInputError:
+        return InvalidInputError(f"{flag} {shown!r}: {problem}", remedy=remedy)
+
+    given = _given(text, refuse, writes=flag == "-cache-to")
+    kind = given.pop("type", "").lower()
+    if kind == INLINE and kind not in keys:
+        raise refuse("has the type 'inline'", "name the image that holds the inline cache: type=registry,ref=IMAGE")
+    if kind not in keys:
+        problem = f"has the type {redacted(kind)!r}" if kind else "has no type"
+        raise refuse(problem, f"begin with type={' or type='.join(keys)}")
+    for key in given:
+        if key not in keys[kind]:
+            raise refuse(f"type={kind} has no key {key!r}", f"use {', '.join(sorted(keys[kind]))}")
+    required = _REQUIRED.get((kind, flag == "-cache-to"))
+    if required and not given.get(required):
+        raise refuse(f"lacks {required}", f"add {required}=…")
+    for key, value in given.items():
+        _check(key, value, refuse)
+    if kind == REGISTRY:
+        try:
+            parse_reference(given["ref"])
+        except InvalidInputError as error:
+            raise refuse(redacted(error.message), error.remedy or "") from None
+    return CacheSpec(kind, MappingProxyType(given), shown)
+
+
+def _given(text: str, refuse: _Refuse, *, writes: bool) -> dict[str, str]:
+    """Return the keys of a value, also of one that is a word."""
+    fields = _fields(text, refuse)
+    if len(fields) > 1 or ("=" in fields[0] and not fields[0].startswith(_PATH)):
+        return _pairs(fields, refuse)
+    word = fields[0]
+    if word.startswith(_PATH):
+        return {"type": LOCAL, "dest" if writes else "src": word}
+    return {"type": REGISTRY, "ref": word}
+
+
+def _fields(text: str, refuse: _Refuse) -> list[str]:
+    try:
+        rows = list(csv.reader([text.strip()], strict=True))
+    except csv.Error as error:
+        raise refuse(f"is not a comma-separated list: {error}", "put quotes around a whole key=value") from None
+    fields = [each.strip() for each in rows[0]] if rows else []
+    if not any(fields):
+        raise refuse("is empty", "name a cache: an image, a directory or type=…")
+    return fields
+
+
+def _pairs(fields: list[str], refuse: _Refuse) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for each in fields:
+        key, equals, value = each.partition("=")
+        name = key.strip().lower()
+        if not equals:
+            raise refuse(f"{redacted(each)!r} is not key=value", "write type=T,key=value,…")
+        if name in given:
+            raise refuse(f"has {name!r} twice", "give each key once")
+        given[name] = value.strip()
+    return given
+
+
+def _check(key: str, value: str, refuse: _Refuse) -> None:
+    if key in _BOOLEANS and value.lower() not in _TRUE | _FALSE:
+        raise refuse(f"{key}={value} is not a boolean", f"write {key}=true or {key}=false")
+    if key == "compression" and value.lower() == "estargz":
+        raise refuse("compression=estargz is not supported", "use gzip, zstd or uncompressed")
+    if key in _CHOICES and value not in _CHOICES[key]:
+        raise refuse(f"{key}={value} is unknown", f"use {' or '.join(_CHOICES[key])}")
+    if key == "digest" and not is_digest(value):
+        raise refuse(f"{value!r} is not a digest", "write digest=sha256: and 64 hex digits")
+    if key == "compression-level" and not re.fullmatch(r"-?\d{1,2}", value):
+        raise refuse(f"{key}={value} is not a whole number", "give a level of the compression, such as 3")
+    if key == "timeout" and not (re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value) and float(value) > 0):
+        raise refuse(f"{key}={value} is not a number of seconds", "write timeout=30")
