@@ -1,0 +1,104 @@
+"""Digests of directories that depend on names and contents alone.
+
+An entry is its name, its kind, whether its owner may execute it or where a link points, and the digest of its
+contents, which for a directory is that of its entries.  Times, owners and other modes do not count.  A ``.git``
+directory counts as the commit it is at and that commit's tags, because its packs differ from clone to clone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import InvalidFileError
+from lifecycle.files.git_state import git_state
+from lifecycle.oci.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_CHUNK = 1 << 20
+_DIRECTORY, _FILE, _EXECUTABLE, _LINK, _OTHER = b"d", b"f", b"x", b"l", b"o"
+_OWNER_EXECUTES = 0o100
+
+
+@dataclass(slots=True)
+class _Open:
+    """A directory whose entries are being read: those left, in reverse order, and the digests of those done."""
+
+    path: bytes
+    name: bytes
+    left: list[bytes]
+    done: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
+
+    def digest(self) -> bytes:
+        hasher = hashlib.sha256()
+        for name, kind, content in self.done:
+            hasher.update(kind + len(name).to_bytes(4, "big") + name + content)
+        return hasher.digest()
+
+
+def tree_digest(root: Path, *, chunk_done: Callable[[int], None] = lambda _: None) -> Digest:
+    """Return the digest of a directory; that of an empty one if there is none.
+
+    ``chunk_done`` hears of the bytes that were read.  Raises ``InvalidFileError`` for what can't be read.
+    """
+    path = os.fsencode(root)
+    try:
+        stack = [_Open(path, b"", _names(path))]
+    except FileNotFoundError:
+        return Digest("sha256:" + hashlib.sha256().hexdigest())
+    except OSError as error:
+        raise _unreadable(error, path) from error
+    while True:
+        top = stack[-1]
+        if not top.left:
+            stack.pop()
+            if not stack:
+                return Digest("sha256:" + top.digest().hex())
+            stack[-1].done.append((top.name, _DIRECTORY, top.digest()))
+            continue
+        name = top.left.pop()
+        child = os.path.join(top.path, name)  # noqa: PTH118  # bytes
+        try:
+            found = os.lstat(child)
+            if stat.S_ISDIR(found.st_mode):
+                if name == b".git":
+                    top.done.append((name, _OTHER, hashlib.sha256(git_state(child)).digest()))
+                else:
+                    stack.append(_Open(child, name, _names(child)))
+                continue
+            top.done.append((name, *_leaf(child, found, chunk_done)))
+        except OSError as error:
+            raise _unreadable(error, child) from error
+
+
+def _leaf(path: bytes, found: os.stat_result, chunk_done: Callable[[int], None]) -> tuple[bytes, bytes]:
+    if stat.S_ISLNK(found.st_mode):
+        return _LINK, hashlib.sha256(os.readlink(path)).digest()  # noqa: PTH115  # bytes
+    if not stat.S_ISREG(found.st_mode):
+        return _OTHER, hashlib.sha256(str(stat.S_IFMT(found.st_mode)).encode()).digest()
+    return (_EXECUTABLE if found.st_mode & _OWNER_EXECUTES else _FILE), _contents(path, chunk_done)
+
+
+def _contents(path: bytes, chunk_done: Callable[[int], None]) -> bytes:
+    hasher = hashlib.sha256()
+    # What was a file a moment ago may be a link or a pipe now.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123  # a descriptor
+        while chunk := file.read(_CHUNK):
+            hasher.update(chunk)
+            chunk_done(len(chunk))
+    return hasher.digest()
+
+
+def _names(path: bytes) -> list[bytes]:
+    return sorted(os.listdir(path), reverse=True)  # noqa: PTH208  # bytes
+
+
+def _unreadable(error: OSError, path: bytes) -> InvalidFileError:
+    return InvalidFileError(f"can't be read: {error.strerror}", where=os.fsdecode(error.filename or path))
