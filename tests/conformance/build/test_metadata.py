@@ -132,7 +132,7 @@ def test_the_working_directory_is_known_from_buildpack_api_0_8(builder, api, cap
     assert caplog.messages == ([] if api.minor >= 8 else [warning])
 
 
-@pytest.mark.requirement("BP-LTOML-007", "PLAT-FILE-014", "PLAT-BLD-017")
+@pytest.mark.requirement("BP-LTOML-007", "BP-EXP-006", "PLAT-FILE-014", "PLAT-BLD-017")
 def test_the_last_definition_of_a_process_type_wins_and_slices_add_up(builder):
     builder.buildpack("a/1", launch(process("web") + process("a") + "[[slices]]\npaths = ['1']"))
     builder.buildpack("b/2", launch(process("web", api="0.8") + "[[slices]]\npaths = ['2']"), api="0.8")

@@ -35,6 +35,52 @@ def test_analyzed_toml_tells_previous_image_layer_metadata_and_run_image(builds,
     assert {name: layer["sha"] for name, layer in buildpack["layers"].items()} == shas
 
 
+TARGET = """
+[run-image]
+reference = "reg.example/run@sha256:1"
+[run-image.target]
+os = "linux"
+arch = "arm64"
+arch-variant = "v8"
+[run-image.target.distro]
+name = "some distro"
+version = "1.2"
+"""
+
+
+@pytest.mark.requirement("PLAT-DET-024", "PLAT-FILE-003")
+@pytest.mark.parametrize("name", ["detector", "builder"])
+def test_buildpacks_are_told_the_target_of_analyzed_toml(builds, name):
+    dump = 'env | grep ^CNB_TARGET_ | sort | sed "s/^/told /"'
+    builds.place.buildpack(detect=f"{dump} >&2; exit 1", build=f"{dump}; exit 1")
+    builds.place.write("layers/analyzed.toml", TARGET)
+    done = builds.one(name, "-log-level", "debug")
+    assert [line.removeprefix("told ") for line in done.output.splitlines() if line.startswith("told ")] == [
+        "CNB_TARGET_ARCH=arm64",
+        "CNB_TARGET_ARCH_VARIANT=v8",
+        "CNB_TARGET_DISTRO_NAME=some distro",
+        "CNB_TARGET_DISTRO_VERSION=1.2",
+        "CNB_TARGET_OS=linux",
+    ]
+
+
+PLAN = 'printf \'[[provides]]\nname = "d"\n[[requires]]\nname = "d"\n[requires.metadata]\nv = "1"\n\' > "$2"'
+
+
+@pytest.mark.requirement("PLAT-DET-022", "PLAT-DET-023", "PLAT-FILE-023", "PLAT-FILE-024")
+@PLATFORMS
+def test_the_detector_writes_the_group_that_passed_and_its_plan(builds, api):
+    builds.place.buildpack(detect=PLAN)
+    files = {name: builds.place.layers / "found" / f"{name}.toml" for name in ("group", "plan")}
+    assert builds.one("analyzer", builds.name("app"), api=api).code == 0
+    done = builds.one("detector", "-group", files["group"], "-plan", files["plan"], api=api)
+    assert done.code == 0, done.output
+    assert tomllib.loads(files["group"].read_text()) == {"group": [{"id": "a/b", "version": "1", "api": "0.10"}]}
+    providers = [{"id": "a/b", "version": "1"}]
+    requires = [{"name": "d", "metadata": {"v": "1"}}]
+    assert tomllib.loads(files["plan"].read_text()) == {"entries": [{"providers": providers, "requires": requires}]}
+
+
 BUILD_IMAGE = '[build-image]\nreference = "reg.example/build@sha256:1"\n'
 
 

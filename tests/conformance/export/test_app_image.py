@@ -41,8 +41,7 @@ def verdict(exported, layer_id):
 
 
 @pytest.mark.requirement(
-    "PLAT-EXP-036", "PLAT-EXP-038", "PLAT-EXP-045", "PLAT-EXP-046", "PLAT-EXP-047",
-    "PLAT-EXP-048", "BP-EXP-007",
+    "PLAT-EXP-036", "PLAT-EXP-038", "PLAT-EXP-045", "BP-EXP-007",
 )  # fmt: skip
 def test_the_image_has_the_run_image_and_then_all_layers_in_the_reference_s_order(situation):
     situation.layer("jre", "launch")
@@ -89,6 +88,25 @@ def test_history_names_the_layers_from_platform_api_0_12(situation):
         ]
     else:
         assert set(texts) == {""}
+
+
+@pytest.mark.requirement("PLAT-EXP-046", "PLAT-EXP-047", "PLAT-EXP-048", "BP-EXP-007")
+def test_launcher_links_and_metadata_lie_where_the_image_starts(situation):
+    build = BuildMetadata(processes=tuple(Process(type=each, command=("c",)) for each in ("web", "a.b-c_1")))
+    exported = situation.export(build_metadata=build)
+    image = written_image(situation, exported)
+    assert {exported.metadata.launcher.sha, exported.metadata.config.sha} < set(image.config.diff_ids)
+    *_, launcher = members(image, exported.metadata.launcher.sha)
+    assert (launcher.name, launcher.size, launcher.mode) == ("/cnb/lifecycle/launcher", len(b"hello"), 0o755)
+    assert b"hello" in b"".join(image.layer(exported.metadata.launcher.sha))
+    links = [each for each in members(image, exported.metadata.process_types.sha) if each.issym()]
+    assert {each.name: each.linkname for each in links} == {
+        "/cnb/process/web": "/cnb/lifecycle/launcher",
+        "/cnb/process/a.b-c_1": "/cnb/lifecycle/launcher",
+    }
+    metadata = situation.layers_dir / "config/metadata.toml"
+    assert members(image, exported.metadata.config.sha)[-1].name == str(metadata)
+    assert metadata.read_bytes() in b"".join(image.layer(exported.metadata.config.sha))
 
 
 def test_launcher_and_process_types_have_the_bytes_of_the_reference(situation):
@@ -281,6 +299,7 @@ def test_a_custom_directory_of_sbom_files_has_to_exist(newest, tmp_path):
 
 
 @pytest.mark.requirement("BP-SLICE-001", "BP-SLICE-002", "BP-SLICE-003", "BP-SLICE-004", "PLAT-LABEL-012")
+@pytest.mark.requirement("BP-EXP-006", "PLAT-EXP-045")
 def test_slices_are_layers_and_the_rest_is_the_last_one(situation):
     for name in ("a.txt", "b.txt"):
         (situation.app_dir / name).write_text(name)

@@ -63,6 +63,7 @@ def test_the_image_has_the_new_layers_of_the_extended_run_image_and_its_configur
     assert exported.metadata.runImage.topLayer == situation.base.config.diff_ids[-1]
 
 
+@pytest.mark.requirement("PLAT-EXP-035")
 def test_the_configuration_stays_that_of_the_run_image_unless_analysis_says_extended(newest, extend):
     exported = newest.export(extended=extend(newest))
     assert newest.images.find(exported.written.names[0]).config.run["User"] == "1000:1000"

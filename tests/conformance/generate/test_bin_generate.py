@@ -26,6 +26,9 @@ def test_bin_generate_gets_its_directories(extensions, api, extension_api):
     env_dir = extensions.root / "platform" / "env"
     env_dir.mkdir(parents=True)
     (env_dir / "COLOUR").write_text("blue")
+    operator = extensions.root / "build-config" / "env"
+    operator.mkdir(parents=True)
+    (operator / "OPERATOR").write_text("set")
     script = f'env > {dump}; pwd > {dump}.cwd; echo "$0 $*" > {dump}.argv; [ -d "$1" ]; [ -f "$3" ]'
     root = extensions.add("a/x", script, api=str(extension_api))
     extensions.generate("a/x", api=api, target=TargetData(os="linux", arch="arm64"))
@@ -43,7 +46,7 @@ def test_bin_generate_gets_its_directories(extensions, api, extension_api):
     if extension_api.minor >= 10:
         expected |= {"CNB_TARGET_OS": "linux", "CNB_TARGET_ARCH": "arm64"}
     assert told == expected
-    assert env["COLOUR"] == "blue"
+    assert (env["COLOUR"], env["OPERATOR"]) == ("blue", "set")
     if api.version.minor >= 13:
         assert output == str(extensions.root / "generated" / "a_x")
 

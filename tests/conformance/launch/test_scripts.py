@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 
-@pytest.mark.requirement("PLAT-LAU-016", "PLAT-LAU-017", "BP-EXECD-001", "BP-EXECD-003", "BP-EXECD-004")
+@pytest.mark.requirement("PLAT-LAU-016")
+def test_execd_programs_see_the_variables_of_all_layers_also_of_later_buildpacks(image: Any) -> None:
+    image.process('command = ["printenv", "SEEN"]\ndirect = true')
+    image.file("second/l/env/A", "env")
+    image.file("second/l/env.launch/B", "launch")
+    image.file("second/l/env.launch/web/C", "of the process")
+    image.file("second/l/env.launch/other/D", "of another")
+    image.file("second/l/bin/tool", "#!/bin/sh\necho tool\n", 0o755)
+    image.execd("a_b/l/exec.d/1", 'echo "SEEN = \\"$A, $B, $C, $D, $(tool)\\"" >&3')
+    assert image.run("web").stdout == "env, launch, of the process, , tool\n"
+
+
+@pytest.mark.requirement("PLAT-LAU-017", "BP-EXECD-001", "BP-EXECD-003", "BP-EXECD-004")
 def test_execd_programs_run_in_the_app_and_see_what_earlier_ones_set(image: Any) -> None:
     image.process('command = ["printenv", "A", "B"]\ndirect = true')
     image.file("a_b/l/env/A", "file")
