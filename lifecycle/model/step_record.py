@@ -32,6 +32,23 @@ MEDIA_PREFIX = "application/vnd.cnb-lifecycle.cache."
 STEP_TYPE = f"{MEDIA_PREFIX}step.v1+json"
 VERSION = 1
 
+FIELDS: Mapping[str, str] = {
+    "buildpack": "the buildpack itself: its id, version, API or files",
+    "plan": "the buildpack plan that it got",
+    "app": "the app directory when the step started",
+    "upstream": "build layers of earlier buildpacks, or the environment that they make",
+    "env": "variables of the user or the operator, or whether the buildpack clears them",
+    "bindings": "service bindings or secret variables",
+    "target": "the target: os, architecture, variant or distribution",
+    "exec-env": "the execution environment (CNB_EXEC_ENV)",
+    "base": "the build image",
+    "paths": "where layers, app and platform directories are",
+    "user": "the user and group of the build",
+    "format": "the lifecycle's form of layers",
+    "cache-version": "the cache version that the user chose",
+}
+"""The fields of a key, each with what it stands for.  Their contents are rules of ``rules.step_key``."""
+
 _FACTS = frozenset(each.name for each in fields(StepFacts))
 _TOML_FILES = ("launch.toml", "build.toml", "store.toml")
 
@@ -87,7 +104,7 @@ class StepRecord:
     inputs: Mapping[str, Digest] = field(default_factory=dict)
     outputs: Mapping[str, Table] = field(default_factory=dict)
     app_after: Digest | None = None
-    facts: StepFacts = StepFacts()
+    facts: StepFacts = field(default_factory=StepFacts)
 
     def value(self) -> dict[str, Any]:
         """Return the JSON object."""
@@ -128,6 +145,18 @@ class StepRecord:
         return replace(self, layers=layers)
 
 
+def step_key(fields: Mapping[str, Digest]) -> Digest:
+    """Return the key of a step from the digests of all its fields; raise ``ValueError`` for other fields."""
+    if fields.keys() != FIELDS.keys():
+        raise ValueError(f"the fields of a step are {', '.join(FIELDS)}, not {', '.join(sorted(fields))}")
+    return digest_of(b"cnb-step/v1\n" + canonical(dict(fields)))
+
+
+def layer_key(key: Digest, layer: str) -> Digest:
+    """Return the key of one layer of a step."""
+    return digest_of(f"cnb-layer/v1\n{key}\n{layer}".encode("utf-8", "surrogateescape"))
+
+
 def loads(data: bytes, *, where: str) -> StepRecord:
     """Read the bytes of a record; raise ``CacheError`` for what is none."""
     try:
@@ -154,12 +183,16 @@ def _read_record(value: object) -> StepRecord:
     layers = value.get("layers")
     if not isinstance(layers, list):
         raise ValueError("it has no layers")  # noqa: TRY004  # of the file, not of a caller
+    key = _optional_digest(value.get("key"))
+    inputs = {str(name): _digest(each) for name, each in _object(value, "inputs").items()}
+    if key is not None and key != step_key(inputs):
+        raise ValueError(f"its key {key} is not that of its inputs")
     facts = {name: text for name, text in _object(value, "facts").items() if name in _FACTS and isinstance(text, str)}
     return StepRecord(
         buildpack=GroupElement.model_validate(_object(value, "buildpack")),
         layers=tuple(_read_layer(layer) for layer in layers),
-        key=_optional_digest(value.get("key")),
-        inputs={str(name): _digest(each) for name, each in _object(value, "inputs").items()},
+        key=key,
+        inputs=inputs,
         outputs=_read_outputs(_object(value, "outputs")),
         app_after=_optional_digest(_object(value, "app").get("after")),
         facts=StepFacts(**facts),

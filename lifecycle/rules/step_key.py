@@ -1,8 +1,8 @@
-"""Keys of steps: what one buildpack's ``bin/build`` depends on, and which part of it made two keys differ.
+"""What one buildpack's ``bin/build`` depends on, field by field, and which field made two keys differ.
 
-A key is a digest of digests, one for each field, so that whoever has the fields of a record can compute its key
-again and nobody learns more than that a field changed.  Not in it: times, owners, hosts, the run image, the previous
-image and restored layers.  Design: caching-design.md §6.
+A key (``model.step_record.step_key``) is a digest of digests, one for each field: whoever has a record can compute
+its key again, and nobody learns more than which field changed.  Not in it: times, owners, hosts, the run image, the
+previous image and restored layers.  Design: caching-design.md §6.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.model.canonical import canonical
+from lifecycle.model.step_record import FIELDS
 from lifecycle.oci.digest import Digest, digest_of
 
 if TYPE_CHECKING:
@@ -23,23 +24,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Goes up when the same files would become another tar."""
-
-FIELDS: Mapping[str, str] = {
-    "buildpack": "the buildpack itself: its id, version, API or files",
-    "plan": "the buildpack plan that it got",
-    "app": "the app directory when the step started",
-    "upstream": "build layers of earlier buildpacks, or the environment that they make",
-    "env": "variables of the user or the operator, or whether the buildpack clears them",
-    "bindings": "service bindings or secret variables",
-    "target": "the target: os, architecture, variant or distribution",
-    "exec-env": "the execution environment (CNB_EXEC_ENV)",
-    "base": "the build image",
-    "paths": "where layers, app and platform directories are",
-    "user": "the user and group of the build",
-    "format": "the lifecycle's form of layers",
-    "cache-version": "the cache version that the user chose",
-}
-"""The fields of a key, each with what it stands for."""
 
 SECRET_FIELDS = frozenset({"env", "bindings"})
 """Fields whose content may be secret: with a salt, their digests are keyed ones."""
@@ -65,18 +49,6 @@ def field_digest(field: str, content: Any, *, salt: bytes = b"") -> Digest:
     return digest_of(data)
 
 
-def step_key(fields: Mapping[str, Digest]) -> Digest:
-    """Return the key of a step from the digests of all its fields; raise ``ValueError`` for other fields."""
-    if fields.keys() != FIELDS.keys():
-        raise ValueError(f"the fields of a step are {', '.join(FIELDS)}, not {', '.join(sorted(fields))}")
-    return digest_of(b"cnb-step/v1\n" + canonical(dict(fields)))
-
-
-def layer_key(key: Digest, layer: str) -> Digest:
-    """Return the key of one layer of a step."""
-    return digest_of(f"cnb-layer/v1\n{key}\n{layer}".encode("utf-8", "surrogateescape"))
-
-
 def hint_key(
     buildpack_id: str, *, target: Mapping[str, Any], exec_env: str, paths: Mapping[str, str], scope: str = ""
 ) -> Digest:
@@ -94,6 +66,15 @@ def upstream_content(layers: Sequence[UpstreamLayer], environment: Digest) -> An
 def build_layers(buildpack_id: str, layers: Sequence[LayerRecord]) -> tuple[UpstreamLayer, ...]:
     """Return what the layers of one step are for later ones."""
     return tuple(UpstreamLayer(buildpack_id, layer.name, layer.diff_id or "") for layer in layers if layer.types.build)
+
+
+_OF_THE_HOST = frozenset({"HOSTNAME", *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "NO"))})
+"""Inherited variables that differ from host to host and change no layer; those of proxies may hold passwords."""
+
+
+def build_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what of a build's environment counts."""
+    return {name: value for name, value in environment.items() if name.upper() not in _OF_THE_HOST}
 
 
 def target_content(target: TargetData | None) -> dict[str, str]:

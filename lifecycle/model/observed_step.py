@@ -1,0 +1,80 @@
+"""What a build saw of its steps, for the export that turns it into keys: digests only, in a file between phases."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.errors import CacheError
+from lifecycle.model.canonical import canonical
+from lifecycle.oci.digest import Digest, is_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FILE_NAME = "cache-steps.json"
+"""Its name in the layers directory, of which export takes subdirectories only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedStep:
+    """The fields of a step's key but for ``upstream``, which takes the diffIDs that export finds.
+
+    ``environment`` is the digest of the build environment before the step, ``app_after`` that of the app directory
+    after it.  ``withheld`` says why the step may have no key, ``""`` if it may.
+    """
+
+    buildpack_id: str
+    version: str
+    fields: Mapping[str, Digest]
+    environment: Digest
+    app_after: Digest
+    withheld: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def dumps(steps: tuple[ObservedStep, ...]) -> bytes:
+    """Return the bytes of the file."""
+    rows = [
+        {
+            "id": step.buildpack_id,
+            "version": step.version,
+            "fields": dict(step.fields),
+            "environment": step.environment,
+            "app-after": step.app_after,
+            "withheld": step.withheld,
+            "facts": dict(step.facts),
+        }
+        for step in steps
+    ]
+    return canonical({"v": 1, "steps": rows})
+
+
+def loads(data: bytes, *, where: str) -> tuple[ObservedStep, ...]:
+    """Read the bytes of the file; raise ``CacheError`` for anything else."""
+    try:
+        value = json.loads(data)
+        if not isinstance(value, dict) or value.get("v") != 1:
+            raise ValueError("it is not of version 1")  # noqa: TRY301
+        return tuple(_read(row) for row in value["steps"])
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CacheError(f"can't be understood: {error}", where=where) from error
+
+
+def _read(row: Mapping[str, Any]) -> ObservedStep:
+    return ObservedStep(
+        buildpack_id=str(row["id"]),
+        version=str(row["version"]),
+        fields={str(name): _digest(each) for name, each in row["fields"].items()},
+        environment=_digest(row["environment"]),
+        app_after=_digest(row["app-after"]),
+        withheld=str(row["withheld"]),
+        facts={str(name): str(each) for name, each in row["facts"].items()},
+    )
+
+
+def _digest(value: object) -> Digest:
+    if not isinstance(value, str) or not is_digest(value):
+        raise ValueError(f"{value!r} is no digest")
+    return Digest(value)
