@@ -130,6 +130,10 @@ class CacheEntryNotFoundError(CacheError):
     """A cache has no contents for that diffID."""
 
 
+class ForeignSourceError(CacheError):
+    """Something that is no cache, or one from which no layer can be restored."""
+
+
 class DetectionError(LifecycleError):
     """Detection failed for a reason of its own."""
 

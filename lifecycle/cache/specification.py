@@ -110,7 +110,7 @@ class CacheSpec:
     """
 
     type: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     text: str = ""
 
     def __str__(self) -> str:
@@ -170,7 +170,8 @@ def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]]) -> CacheS
         try:
             parse_reference(given["ref"])
         except InvalidInputError as error:
-            raise refuse(redacted(error.message), error.remedy or "") from None
+            problem = error.message.rpartition(": ")[2]
+            raise refuse(f"is not a valid image reference: {redacted(problem)}", error.remedy or "") from None
     return CacheSpec(kind, MappingProxyType(given), shown)
 
 
