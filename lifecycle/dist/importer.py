@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from importlib.machinery import ModuleSpec
     from pathlib import Path
+    from pathlib import Path
     from types import CodeType, ModuleType
     from typing import Any
 

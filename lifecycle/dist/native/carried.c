@@ -78,9 +78,10 @@ static int in_memory(int from, const char *name, uint64_t offset, uint64_t size)
     return -1;
 }
 
-/* O_TMPFILE gives a file without a name, which nobody can replace or open; the kernel runs only what no one writes. */
+/* O_TMPFILE gives a file without a name, which no other process can replace or open; the mode lets this one open it again
+   after it has become another user.  The kernel runs only what no one writes. */
 static int in_directory(const char *directory, int from, uint64_t offset, uint64_t size) {
-    int writable = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0700);
+    int writable = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0755);
     if (writable < 0) return -1;
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", writable);
