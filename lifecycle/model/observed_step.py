@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import CacheError
+from lifecycle.model.cached_step import StepFacts
 from lifecycle.model.canonical import canonical
 from lifecycle.oci.digest import Digest, is_digest
 
@@ -21,17 +22,18 @@ FILE_NAME = "cache-steps.json"
 class ObservedStep:
     """The fields of a step's key but for ``upstream``, which takes the diffIDs that export finds.
 
-    ``environment`` is the digest of the build environment before the step, ``app_after`` that of the app directory
-    after it.  ``withheld`` says why the step may have no key, ``""`` if it may.
+    ``environment`` is the digest of the build environment before the step and ``environment_after`` after it,
+    ``app_after`` that of the app directory after it.  ``withheld`` says why the step may have no key, ``""`` if it may.
     """
 
     buildpack_id: str
     version: str
     fields: Mapping[str, Digest]
     environment: Digest
+    environment_after: Digest
     app_after: Digest
     withheld: str = ""
-    facts: Mapping[str, str] = field(default_factory=dict)
+    facts: StepFacts = field(default_factory=StepFacts)
 
 
 def dumps(steps: tuple[ObservedStep, ...]) -> bytes:
@@ -42,9 +44,10 @@ def dumps(steps: tuple[ObservedStep, ...]) -> bytes:
             "version": step.version,
             "fields": dict(step.fields),
             "environment": step.environment,
+            "environment-after": step.environment_after,
             "app-after": step.app_after,
             "withheld": step.withheld,
-            "facts": dict(step.facts),
+            "facts": asdict(step.facts),
         }
         for step in steps
     ]
@@ -68,9 +71,10 @@ def _read(row: Mapping[str, Any]) -> ObservedStep:
         version=str(row["version"]),
         fields={str(name): _digest(each) for name, each in row["fields"].items()},
         environment=_digest(row["environment"]),
+        environment_after=_digest(row["environment-after"]),
         app_after=_digest(row["app-after"]),
         withheld=str(row["withheld"]),
-        facts={str(name): str(each) for name, each in row["facts"].items()},
+        facts=StepFacts(**{each.name: str(row["facts"][each.name]) for each in fields(StepFacts)}),
     )
 
 

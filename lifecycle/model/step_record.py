@@ -95,7 +95,8 @@ class StepRecord:
     """What one step left: ``key`` names its inputs, ``None`` where they hold secrets that may not be told apart.
 
     ``inputs`` are the digests that the key consists of; ``outputs`` the tables of launch.toml, build.toml and
-    store.toml; ``app_after`` the digest of the app directory after the step; ``facts`` what it was made for.
+    store.toml; ``app_after`` and ``environment_after`` are digests of the app directory and of the build environment
+    after the step, which a later step's key needs; ``facts`` are what it was made for.
     """
 
     buildpack: GroupElement
@@ -104,6 +105,7 @@ class StepRecord:
     inputs: Mapping[str, Digest] = field(default_factory=dict)
     outputs: Mapping[str, Table] = field(default_factory=dict)
     app_after: Digest | None = None
+    environment_after: Digest | None = None
     facts: StepFacts = field(default_factory=StepFacts)
 
     def value(self) -> dict[str, Any]:
@@ -122,6 +124,8 @@ class StepRecord:
             found["outputs"] = {name: tagged(table) for name, table in self.outputs.items()}
         if self.app_after is not None:
             found["app"] = {"after": self.app_after}
+        if self.environment_after is not None:
+            found["environment"] = {"after": self.environment_after}
         if facts := {name: text for name, text in asdict(self.facts).items() if text}:
             found["facts"] = facts
         return found
@@ -195,6 +199,7 @@ def _read_record(value: object) -> StepRecord:
         inputs=inputs,
         outputs=_read_outputs(_object(value, "outputs")),
         app_after=_optional_digest(_object(value, "app").get("after")),
+        environment_after=_optional_digest(_object(value, "environment").get("after")),
         facts=StepFacts(**facts),
     )
 

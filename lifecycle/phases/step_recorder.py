@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lifecycle.errors import InvalidFileError
 from lifecycle.files.merkle import tree_digest
 from lifecycle.model.cached_step import StepFacts
 from lifecycle.model.canonical import canonical_digest, tagged
@@ -41,6 +43,11 @@ class StepContext:
     secret_names: frozenset[str] = frozenset()
 
     @property
+    def bindings_dir(self) -> Path:
+        """Where service bindings are.  Spec: extensions/bindings.md."""
+        return self.platform_dir / "bindings"
+
+    @property
     def facts(self) -> StepFacts:
         """What of it a cache tells in clear."""
         target = step_key.target_content(self.target)
@@ -64,77 +71,94 @@ class StepRecorder:
     def __init__(self, context: StepContext) -> None:
         self._context = context
         self._app: Digest | None = None
-        self._begun: dict[str, tuple[Mapping[str, Digest], Digest]] = {}
         self._steps: list[ObservedStep] = []
-        bindings = context.platform_dir / "bindings"
-        self._bindings = tree_digest(bindings) if bindings.is_dir() and any(bindings.iterdir()) else None
 
     @property
     def steps(self) -> tuple[ObservedStep, ...]:
-        """The steps that have ended, in their order."""
+        """The steps so far, in their order."""
         return tuple(self._steps)
 
     def before(self, start: StepStart) -> None:
         """Take the digests of what the step starts from."""
         if self._app is None:
             self._app = tree_digest(self._context.app_dir)
-        environment = canonical_digest(step_key.build_environment(start.environment))
-        self._begun[start.buildpack.descriptor.buildpack.id] = self._fields(start, self._app), environment
+        info = start.buildpack.descriptor.buildpack
+        environment = environment_digest(start.environment)
+        observed = ObservedStep(
+            buildpack_id=info.id,
+            version=info.version,
+            fields=step_fields(self._context, start, self._app),
+            environment=environment,
+            environment_after=environment,
+            app_after=self._app,
+            withheld=_withheld(self._context, start),
+            facts=self._context.facts,
+        )
+        self._steps.append(observed)
 
-    def after(self, start: StepStart) -> None:
-        """Take the digest of the app directory and keep the step."""
-        context, info = self._context, start.buildpack.descriptor.buildpack
-        fields, environment = self._begun.pop(info.id)
-        self._app = tree_digest(context.app_dir)
-        secrets = self._bindings is not None or bool(context.secret_names & self._names(start))
-        self._steps.append(
-            ObservedStep(
-                buildpack_id=info.id,
-                version=info.version,
-                fields=fields,
-                environment=environment,
-                app_after=self._app,
-                withheld="it has bindings or secret variables, and no salt-file"
-                if secrets and not context.salt
-                else "",
-                facts={name: text for name, text in asdict(context.facts).items() if text},
-            )
+    def after(self, start: StepStart, environment: Mapping[str, str]) -> None:
+        """Take the digests of what the step left."""
+        del start
+        self._app = tree_digest(self._context.app_dir)
+        self._steps[-1] = replace(
+            self._steps[-1], app_after=self._app, environment_after=environment_digest(environment)
         )
 
-    def _fields(self, start: StepStart, app: Digest) -> Mapping[str, Digest]:
-        context, info = self._context, start.buildpack.descriptor.buildpack
-        secret = context.secret_names
-        plain, hidden = (
-            {
-                kind: {name: value for name, value in files.items() if (_variable(name) in secret) is is_secret}
-                for kind, files in (("user", start.platform_env), ("operator", start.build_config_env))
-            }
-            for is_secret in (False, True)
-        )
-        contents = {
-            "buildpack": {
-                "id": info.id,
-                "version": info.version,
-                "api": str(start.buildpack.api),
-                "files": tree_digest(start.buildpack.root),
-            },
-            "plan": [tagged(require.struct()) for require in start.plan],
-            "app": app,
-            "env": {"clear": info.clear_env, **plain},
-            "bindings": {"files": self._bindings or "", **hidden},
-            "target": step_key.target_content(context.target),
-            "exec-env": context.exec_env,
-            "base": dict(context.base),
-            "paths": dict(context.paths),
-            "user": list(context.user),
-            "format": step_key.FORMAT,
-            "cache-version": context.cache_version,
+
+def environment_digest(environment: Mapping[str, str]) -> Digest:
+    """Return the digest of what counts of a build environment."""
+    return canonical_digest(step_key.build_environment(environment))
+
+
+def step_fields(context: StepContext, start: StepStart, app: Digest) -> dict[str, Digest]:
+    """Return the digests of the fields of a step's key but for ``upstream``; ``app`` is that of the app directory."""
+    info = start.buildpack.descriptor.buildpack
+    plain, hidden = (
+        {
+            kind: {name: value for name, value in files.items() if (_variable(name) in context.secret_names) is secret}
+            for kind, files in (("user", start.platform_env), ("operator", start.build_config_env))
         }
-        return {name: step_key.field_digest(name, each, salt=context.salt) for name, each in contents.items()}
+        for secret in (False, True)
+    )
+    contents = {
+        "buildpack": {
+            "id": info.id,
+            "version": info.version,
+            "api": str(start.buildpack.api),
+            "files": tree_digest(start.buildpack.root),
+        },
+        "plan": [tagged(require.struct()) for require in start.plan],
+        "app": app,
+        "env": {"clear": info.clear_env, **plain},
+        "bindings": {"files": tree_digest(context.bindings_dir), **hidden},
+        "target": step_key.target_content(context.target),
+        "exec-env": context.exec_env,
+        "base": dict(context.base),
+        "paths": dict(context.paths),
+        "user": list(context.user),
+        "format": step_key.FORMAT,
+        "cache-version": context.cache_version,
+    }
+    return {name: step_key.field_digest(name, each, salt=context.salt) for name, each in contents.items()}
 
-    @staticmethod
-    def _names(start: StepStart) -> frozenset[str]:
-        return frozenset(map(_variable, (*start.platform_env, *start.build_config_env)))
+
+def _withheld(context: StepContext, start: StepStart) -> str:
+    """Say why a step may have no key: whoever has a digest of a secret without a salt could try to guess it."""
+    if context.salt:
+        return ""
+    if context.secret_names & set(map(_variable, (*start.platform_env, *start.build_config_env))):
+        return "it has secret variables, and no salt-file"
+    return "it has service bindings, and no salt-file" if _has_entries(context.bindings_dir) else ""
+
+
+def _has_entries(directory: Path) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return any(True for _ in entries)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise InvalidFileError(f"can't be read: {error.strerror}", where=directory) from error
 
 
 def _variable(file_name: str) -> str:
