@@ -70,8 +70,8 @@ def test_the_image_in_the_registry_of_the_app_is_preferred(images, offer, api, r
     assert chosen.reference == images.find(f"{registry}/run").reference
 
 
-@pytest.mark.requirement("PLAT-RUN-001", "PLAT-RUN-002")
-@pytest.mark.parametrize("api", WITH_RUN)
+@pytest.mark.requirement("PLAT-RUN-001", "PLAT-RUN-002", "PLAT-RUN-004")
+@pytest.mark.parametrize("api", EVERY)
 @pytest.mark.parametrize(
     ("app", "readable", "expected"),
     [
@@ -84,7 +84,9 @@ def test_the_image_in_the_registry_of_the_app_is_preferred(images, offer, api, r
 def test_only_readable_images_count(images, offer, api, app, readable, expected):
     for name in readable:
         images.put(name, author=name)
-    assert analyze(offer(api, app=app), images=images).run_image.image == expected
+    chosen = analyze(offer(api, app=app), images=images).run_image
+    assert chosen.reference == images.find(expected).reference
+    assert chosen.image == (expected if api in WITH_RUN else "")
 
 
 @pytest.mark.requirement("PLAT-ANA-029")

@@ -158,3 +158,16 @@ def test_anonymous_access_asks_for_a_token_where_the_registry_wants_one(place, t
         }
     )
     assert built.one("analyzer", built.name("app"), CNB_REGISTRY_AUTH=auth).code == 0
+
+
+@pytest.mark.requirement("PLAT-ANA-029")
+@pytest.mark.parametrize("flag", ["-previous-image", "-cache-image", "-run-image"])
+def test_an_image_that_may_not_be_read_fails_the_analysis(builds, proxy, flag):
+    locked = f"{proxy.host}/locked/image"
+    done = builds.one("analyzer", flag, locked, builds.name("app"))
+    assert done.code in {1, 32}
+    assert proxy.host in done.errors[-1]
+    assert not (builds.place.layers / "analyzed.toml").exists()
+    auth = {"CNB_REGISTRY_AUTH": json.dumps({proxy.host: HEADER})}
+    allowed = builds.one("analyzer", flag, locked, builds.name("app"), **auth)
+    assert (allowed.code == 0) is (flag != "-run-image"), "a previous or cache image need not exist"

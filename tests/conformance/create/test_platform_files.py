@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 
+from lifecycle.files.os_release import read_distro
 from lifecycle.model.api import PLATFORM_APIS
 
 WITH_STACK = ["0.7", "0.11"]
@@ -48,7 +49,7 @@ version = "1.2"
 """
 
 
-@pytest.mark.requirement("PLAT-DET-024", "PLAT-FILE-003")
+@pytest.mark.requirement("PLAT-DET-024", "PLAT-BLD-015", "PLAT-FILE-003")
 @pytest.mark.parametrize("name", ["detector", "builder"])
 def test_buildpacks_are_told_the_target_of_analyzed_toml(builds, name):
     dump = 'env | grep ^CNB_TARGET_ | sort | sed "s/^/told /"'
@@ -67,15 +68,32 @@ def test_buildpacks_are_told_the_target_of_analyzed_toml(builds, name):
 PLAN = 'printf \'[[provides]]\nname = "d"\n[[requires]]\nname = "d"\n[requires.metadata]\nv = "1"\n\' > "$2"'
 
 
-@pytest.mark.requirement("PLAT-DET-022", "PLAT-DET-023", "PLAT-FILE-023", "PLAT-FILE-024")
+@pytest.mark.requirement("PLAT-FILE-009")
+@pytest.mark.parametrize("name", ["detector", "builder"])
+def test_a_distribution_that_analyzed_toml_does_not_tell_is_that_of_the_build_environment(builds, name):
+    host = read_distro()
+    if host is None:
+        pytest.skip("this host has no /etc/os-release with ID and VERSION_ID")
+    dump = 'echo "told $CNB_TARGET_DISTRO_NAME $CNB_TARGET_DISTRO_VERSION"'
+    builds.place.buildpack(detect=f"{dump}; exit 1", build=f"{dump}; exit 1")
+    builds.place.write("layers/analyzed.toml", TARGET.partition("[run-image.target.distro]")[0])
+    done = builds.one(name, "-log-level", "debug")
+    assert f"told {host.name} {host.version}" in done.output
+    assert "distro" not in (builds.place.layers / "analyzed.toml").read_text()
+
+
+@pytest.mark.requirement("PLAT-FILE-011", "PLAT-DET-022", "PLAT-DET-023", "PLAT-FILE-023", "PLAT-FILE-024")
 @PLATFORMS
 def test_the_detector_writes_the_group_that_passed_and_its_plan(builds, api):
-    builds.place.buildpack(detect=PLAN)
+    toml = 'api = "0.10"\n[buildpack]\nid = "a/b"\nversion = "1"\nhomepage = "https://a.example"\n'
+    builds.place.buildpack(detect=PLAN, toml=toml)
     files = {name: builds.place.layers / "found" / f"{name}.toml" for name in ("group", "plan")}
     assert builds.one("analyzer", builds.name("app"), api=api).code == 0
     done = builds.one("detector", "-group", files["group"], "-plan", files["plan"], api=api)
     assert done.code == 0, done.output
-    assert tomllib.loads(files["group"].read_text()) == {"group": [{"id": "a/b", "version": "1", "api": "0.10"}]}
+    assert tomllib.loads(files["group"].read_text()) == {
+        "group": [{"id": "a/b", "version": "1", "api": "0.10", "homepage": "https://a.example"}]
+    }
     providers = [{"id": "a/b", "version": "1"}]
     requires = [{"name": "d", "metadata": {"v": "1"}}]
     assert tomllib.loads(files["plan"].read_text()) == {"entries": [{"providers": providers, "requires": requires}]}

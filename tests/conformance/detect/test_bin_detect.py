@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.errors import BuildpackApiError, BuildpackDetectError, InvalidFileError, NoGroupDetectedError
+from lifecycle.executables.process import run_process
 from lifecycle.model.api import BUILDPACK_APIS, ApiVersion
 from lifecycle.model.target import Distro, TargetData
+from lifecycle.phases.detect import detect
 
 DUMP = 'env > "$2.env"; cp "$2.env" {dump}; pwd > {dump}.cwd; echo "$0 $1 $2" > {dump}.argv; wc -c < "$2" > {dump}.size'
 TARGET = TargetData(os="linux", arch="arm64", arch_variant="v8", distro=Distro(name="ubuntu", version="24.04"))
@@ -83,6 +87,18 @@ def test_all_buildpacks_see_the_variables_of_the_user(builder):
         builder.buildpack(name, f'echo "$COLOUR$OUTSIDE" > {builder.root}/{name}.colour')
     builder.detect("a b")
     assert [(builder.root / f"{name}.colour").read_text() for name in ("a", "b")] == ["blue\n", "blue\n"]
+
+
+@pytest.mark.requirement("BP-ENV-006", "BP-ENV-007")
+@pytest.mark.parametrize("name", ["HOME", "BP_ANY", "CNB_STACK_ID"])
+def test_what_belongs_to_the_user_or_the_image_is_not_overridden(builder, name):
+    builder.buildpack("a", f'echo "${name}" > {builder.root}/value', api="0.9")
+    if name == "BP_ANY":
+        (builder.root / "platform/env").mkdir(parents=True)
+        (builder.root / "platform/env/BP_ANY").write_text("given")
+    inputs = builder.inputs("a")
+    detect(replace(inputs, process_env={**inputs.process_env, name: "given"}), run=run_process)
+    assert (builder.root / "value").read_text() == "given\n"
 
 
 def test_a_buildpack_that_clears_the_environment_does_not_see_the_variables_of_the_user(builder):

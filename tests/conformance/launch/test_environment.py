@@ -10,6 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 
+@pytest.mark.requirement("PLAT-ENV-011", "BP-ENV-006")
+def test_variables_of_image_and_user_reach_the_process_as_they_are(image: Any) -> None:
+    given = {"HOME": "/home/x", "BPL_DEBUG": " 1 ", "ANY": "y\nz"}
+    done = image.run("x", "--", "env", "-0", **given)
+    found = dict(each.split("=", 1) for each in done.stdout.split("\0") if each)
+    assert {name: found.get(name) for name in given} == given
+
+
 @pytest.mark.requirement("PLAT-ENV-011", "PLAT-ENV-012", "PLAT-ENV-013")
 def test_the_launchers_own_variables_are_hidden(image: Any) -> None:
     done = image.run(

@@ -8,6 +8,7 @@ from lifecycle.files.os_release import parse_distro, read_distro
 from lifecycle.model.target import Distro
 
 
+@pytest.mark.requirement("PLAT-FILE-009")
 @pytest.mark.parametrize(
     ("text", "distro"),
     [
