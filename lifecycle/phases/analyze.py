@@ -23,6 +23,7 @@ from lifecycle.model.run import Run, Stack
 from lifecycle.oci.digest import DiffId
 from lifecycle.phases.layer_sboms import restore_launch_sboms
 from lifecycle.phases.readable_run_image import readable_run_image
+from lifecycle.phases.timer import timed
 from lifecycle.rules.image_config import LIFECYCLE_LABEL
 from lifecycle.rules.run_image import analyzed_name, offered_run_image, target_data
 
@@ -57,6 +58,7 @@ class AnalyzeInputs:
     image_layers_dir: PurePosixPath | None = None
 
 
+@timed("Analyzer")
 def analyze(inputs: AnalyzeInputs, *, images: ImageStore, cache_images: ImageStore | None = None) -> Analyzed:
     """Return what analyzed.toml will say, and restore the previous image's SBOM files to ``<layers>/sbom``.
 

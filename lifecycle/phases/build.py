@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import BuildError, BuildpackApiError, BuildpackBuildError, LifecycleError
 from lifecycle.executables.process import Command
@@ -33,6 +33,7 @@ from lifecycle.model.build_metadata import BuildMetadata
 from lifecycle.model.ids import directory_name
 from lifecycle.model.plan import BuildpackPlan
 from lifecycle.phases.module_environment import ModuleEnvironments
+from lifecycle.phases.timer import timed
 from lifecycle.rules import bom
 from lifecycle.rules.buildpack_plan import met_names, without_met
 from lifecycle.rules.environment import Phase, with_layer
@@ -96,10 +97,52 @@ class Built:
     buildpacks: tuple[BuildpackAccount, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class StepStart:
+    """A step that is about to run: the plan it gets, and the environment that earlier layers make.
+
+    ``platform_env`` and ``build_config_env`` are the files of user and operator, ``directory`` is its layers
+    directory.
+    """
+
+    buildpack: Buildpack
+    directory: Path
+    plan: tuple[Require, ...]
+    environment: Mapping[str, str]
+    platform_env: Mapping[str, str]
+    build_config_env: Mapping[str, str]
+
+
+class StepObserver(Protocol):
+    """Who looks at the state before each ``bin/build``, and at what it left."""
+
+    def before(self, start: StepStart) -> None:
+        """Look at the state in which a step starts."""
+        ...
+
+    def after(self, start: StepStart, environment: Mapping[str, str]) -> None:
+        """Look at what the step left; ``environment`` is that of the next one."""
+        ...
+
+
+class _NoObserver:
+    """Takes no notice."""
+
+    def before(self, start: StepStart) -> None:
+        pass
+
+    def after(self, start: StepStart, environment: Mapping[str, str]) -> None:
+        pass
+
+
+NO_OBSERVER: StepObserver = _NoObserver()
+
+
 def _unobserved(_event: object) -> None:
     """Take no notice."""
 
 
+@timed("Builder")
 def build(
     inputs: BuildInputs,
     *,
@@ -107,6 +150,7 @@ def build(
     output: Callable[[bytes], None],
     on_buildpack_start: Callable[[Buildpack], None] = _unobserved,
     on_buildpack_finish: Callable[[BuildpackAccount], None] = _unobserved,
+    observer: StepObserver = NO_OBSERVER,
 ) -> Built:
     """Run ``bin/build`` of every buildpack of the group and collect what they leave.
 
@@ -121,7 +165,7 @@ def build(
         for buildpack in buildpacks:
             _log.debug("Running build for buildpack %s", buildpack)
             on_buildpack_start(buildpack)
-            account = state.run_buildpack(buildpack, run=run, output=output)
+            account = state.run_buildpack(buildpack, run=run, output=output, observer=observer)
             accounts.append(account)
             on_buildpack_finish(account)
             _log.debug("Finished running build for buildpack %s", buildpack)
@@ -180,11 +224,22 @@ class _Build:
         self._launch_bom: list[AttributedBomEntry] = []
         self._build_bom: list[AttributedBomEntry] = []
 
-    def run_buildpack(self, buildpack: Buildpack, *, run: Runner, output: Callable[[bytes], None]) -> BuildpackAccount:
+    def run_buildpack(
+        self, buildpack: Buildpack, *, run: Runner, output: Callable[[bytes], None], observer: StepObserver
+    ) -> BuildpackAccount:
         """Run one buildpack and take in what it left."""
         buildpack_id = buildpack.descriptor.buildpack.id
         directory = create_directory(self._inputs.layers_dir, directory_name(buildpack_id))
         given = entries_for(self.plan, buildpack_id, extension=False)
+        step = StepStart(
+            buildpack,
+            directory,
+            tuple(given),
+            self._env,
+            self._environments.platform_files,
+            self._environments.build_config_files,
+        )
+        observer.before(step)
         start = time.monotonic()
         self._execute(buildpack, directory, given, run=run, output=output)
         seconds = time.monotonic() - start
@@ -196,6 +251,7 @@ class _Build:
                 self._env = with_layer(self._env, read_layer_environment(layer.path))
         self._take_build_toml(buildpack, directory, outputs, given)
         self._copy_sboms(buildpack, directory, outputs)
+        observer.after(step, self._env)
         processes = self._take_launch_toml(buildpack, directory, outputs)
         return BuildpackAccount(buildpack, outputs.layers, processes, seconds)
 

@@ -17,6 +17,7 @@ from lifecycle.layers.source import diff_id, directory_layer
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.lifecycle_metadata import BuildpackLayers, CacheMetadata, LayerSha
 from lifecycle.phases.export_layers import recorded_as
+from lifecycle.phases.timer import timed
 from lifecycle.rules import cache_plan
 from lifecycle.rules.export_plan import Action
 
@@ -43,6 +44,7 @@ class CacheExported:
     verdicts: tuple[LayerVerdict, ...]
 
 
+@timed("Cache")
 def export_cache(
     inputs: ExportInputs,
     *,

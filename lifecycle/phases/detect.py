@@ -23,6 +23,7 @@ from lifecycle.model.descriptor import System
 from lifecycle.model.group import Group, GroupElement
 from lifecycle.model.plan import BuildPlan, Plan
 from lifecycle.phases.module_environment import ModuleEnvironments
+from lifecycle.phases.timer import timed
 from lifecycle.rules.detection import (
     ERROR,
     PASS,
@@ -93,6 +94,7 @@ class _Component:
     incompatible: str
 
 
+@timed("Detector")
 def detect(inputs: DetectInputs, *, run: Runner) -> Detected:
     """Try the groups of the order until one passes.
 

@@ -26,6 +26,7 @@ from lifecycle.phases.export_layers import LayerStack, add_app, add_launch_layer
 from lifecycle.phases.extended_run_image import add_extension_layers
 from lifecycle.phases.lifecycle_sbom import copy_lifecycle_sboms
 from lifecycle.phases.save_image import image_report, save_image
+from lifecycle.phases.timer import timed
 from lifecycle.progress import NO_PROGRESS
 from lifecycle.rules import export_plan, image_config
 from lifecycle.rules.run_image_metadata import run_image_label, run_image_names
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from lifecycle.images.store import Image, ImageStore, WrittenImage
+    from lifecycle.images.store import Image, ImageStore, ReusedLayer, WrittenImage
     from lifecycle.progress import Progress
     from lifecycle.rules.export_plan import LayerVerdict
 
@@ -57,6 +58,7 @@ class Exported:
     blobs: tuple[LayerBlob, ...] = ()
 
 
+@timed("Exporter")
 def export(
     inputs: ExportInputs,
     *,
@@ -64,6 +66,7 @@ def export(
     base: Image,
     previous: Image | None,
     extended: Image | None = None,
+    elsewhere: Mapping[str, ReusedLayer] | None = None,
     work_dir: Path,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
     progress: Progress = NO_PROGRESS,
@@ -71,7 +74,7 @@ def export(
     """Write the app image under all its names.
 
     ``base`` is the run image, ``extended`` what extensions made of it, ``previous`` the image whose layers
-    may be reused; ``work_dir`` keeps new layers until the caller removes it.  ``observe`` hears of each layer
+    may be reused, ``elsewhere`` launch layers of other images by their ids; ``work_dir`` keeps new layers until the caller removes it.  ``observe`` hears of each layer
     once it is dealt with.  Raises ``ExportError``.
     """
     build = inputs.build_metadata
@@ -93,7 +96,7 @@ def export(
             launcher_sbom_dir=inputs.launcher_sbom_dir,
         )
 
-    stack = LayerStack(previous, work_dir, observe, progress)
+    stack = LayerStack(previous, work_dir, observe, progress, elsewhere or {})
     if extended is not None and PlatformFeature.RUN_IMAGE_EXTENSION in inputs.api:
         add_extension_layers(extended, stack)
     names = run_image_names(

@@ -24,6 +24,7 @@ from lifecycle.model.plan import BuildpackPlan
 from lifecycle.model.run import Run
 from lifecycle.oci.reference import same_image_name
 from lifecycle.phases.module_environment import ModuleEnvironments
+from lifecycle.phases.timer import timed
 from lifecycle.rules.environment import Phase
 from lifecycle.rules.extensions.dockerfiles import Kind, check_dockerfile
 from lifecycle.rules.extensions.run_image import decide_run_image, switches, with_run_image
@@ -91,6 +92,7 @@ class Generated:
     dockerfiles: tuple[GeneratedDockerfile, ...]
 
 
+@timed("Generator")
 def generate(inputs: GenerateInputs, *, run: Runner, output: Callable[[bytes], None]) -> Generated:
     """Run ``bin/generate`` of every extension of the group, check what it wrote and choose the run image.
 

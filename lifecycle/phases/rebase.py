@@ -17,6 +17,7 @@ from lifecycle.model.report import Report
 from lifecycle.oci.gojson import dumps
 from lifecycle.phases.readable_run_image import readable_run_image
 from lifecycle.phases.save_image import image_report, save_image
+from lifecycle.phases.timer import timed
 from lifecycle.rules import rebase as rules
 from lifecycle.rules.image_config import LIFECYCLE_LABEL
 
@@ -94,6 +95,7 @@ def find_run_image(plan: RebasePlan, *, images: ImageStore) -> Image:
     return base
 
 
+@timed("Rebaser")
 def rebase(inputs: RebaseInputs, plan: RebasePlan, base: Image, *, images: ImageStore) -> Rebased:
     """Write the app image on its new run image under all names.
 

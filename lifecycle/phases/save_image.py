@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExportError
 from lifecycle.model.report import ImageReport
+from lifecycle.phases.timer import timed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,11 @@ def save_image(images: ImageStore, image: NewImage, names: Sequence[str]) -> Wri
     """Write ``image`` under all ``names``; raise ``ExportError`` when some could not be written."""
     if not names:
         raise ExportError("at least one image argument is required", remedy="name the image to write")
+    with timed(f"Saving {names[0]}..."):
+        return _save(images, image, names)
+
+
+def _save(images: ImageStore, image: NewImage, names: Sequence[str]) -> WrittenImage:
     _LOG.info("Saving %s...", names[0])
     written = images.write(image, names)
     _LOG.info("*** Images (%s):", _shown(written))

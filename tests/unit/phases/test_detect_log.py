@@ -52,7 +52,11 @@ def run(tmp_path, *groups, system=None, **given):
 
 
 def logged(caplog):
-    return [(logging.getLevelName(record.levelno)[0], record.getMessage()) for record in caplog.records]
+    return [
+        (logging.getLevelName(record.levelno)[0], record.getMessage())
+        for record in caplog.records
+        if not record.getMessage().startswith("Timer: ")
+    ]
 
 
 def test_the_log_of_a_success_at_debug_level(add, tmp_path, caplog):

@@ -37,7 +37,10 @@ def test_an_image_needs_a_name():
 def test_digest_and_size_are_logged_for_debugging(caplog):
     caplog.set_level(logging.DEBUG, "lifecycle")
     written = save_image(MemoryImages(), EMPTY, ("registry.example/a",))
-    assert caplog.messages == [
+    first, *messages, last = caplog.messages
+    assert first.startswith("Timer: Saving registry.example/a... started at ")
+    assert last.startswith("Timer: Saving registry.example/a... ran for ")
+    assert messages == [
         "Saving registry.example/a...",
         f"*** Images ({written.digest}):",
         "      registry.example/a",
