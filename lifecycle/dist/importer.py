@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from importlib.machinery import ModuleSpec
     from pathlib import Path
-    from pathlib import Path
     from types import CodeType, ModuleType
     from typing import Any
 
