@@ -74,7 +74,8 @@ def export(
     """Write the app image under all its names.
 
     ``base`` is the run image, ``extended`` what extensions made of it, ``previous`` the image whose layers
-    may be reused, ``elsewhere`` launch layers of other images by their ids; ``work_dir`` keeps new layers until the caller removes it.  ``observe`` hears of each layer
+    may be reused, ``elsewhere`` launch layers of other images by their ids; ``work_dir`` keeps new layers until
+    the caller removes it.  ``observe`` hears of each layer
     once it is dealt with.  Raises ``ExportError``.
     """
     build = inputs.build_metadata

@@ -31,7 +31,7 @@ from lifecycle.rules import export_plan
 from lifecycle.rules.export_plan import Action, Candidate, LayerKind, LayerVerdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.images.store import Image
@@ -46,12 +46,16 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class LayerStack:
-    """The layers above the run image so far, the lowest first, and what was decided on each."""
+    """The layers above the run image so far, the lowest first, and what was decided on each.
+
+    ``elsewhere`` has, by their ids, launch layers whose metadata came from another image than the previous one.
+    """
 
     previous: Image | None
     work_dir: Path
     observe: Callable[[LayerVerdict], None]
     progress: Progress = NO_PROGRESS
+    elsewhere: Mapping[str, ReusedLayer] = field(default_factory=dict)
     layers: list[LayerBlob | ReusedLayer] = field(default_factory=list)
     history: list[HistoryEntry] = field(default_factory=list)
     verdicts: list[LayerVerdict] = field(default_factory=list)
@@ -91,6 +95,27 @@ class LayerStack:
         self.layers.append(ReusedLayer(self.previous, verdict.diff_id))
         return self._done(verdict, None)
 
+    def take(self, verdict: LayerVerdict) -> LayerVerdict:
+        """Put on a layer without contents: that of the image that its metadata came from."""
+        if verdict.id not in self.elsewhere:
+            return self.reuse(verdict)
+        self.layers.append(self.elsewhere[verdict.id])
+        return self._done(verdict, None)
+
+    def judge_absence(self, candidate: Candidate) -> LayerVerdict:
+        """Decide on a launch layer that is metadata only."""
+        taken = self.elsewhere.get(candidate.id)
+        if taken is None or candidate.cached:
+            return export_plan.judge_absence(candidate, self.available)
+        return LayerVerdict(
+            id=candidate.id,
+            kind=candidate.kind,
+            action=Action.REUSE,
+            reason=f"kept: buildpack left metadata only, and {taken.image.name} has the layer",
+            created_by=candidate.created_by,
+            diff_id=taken.diff_id,
+        )
+
     def refuse(self, verdicts: Sequence[LayerVerdict]) -> None:
         """Raise ``ExportError`` if some layers can't be had, before the first is stored."""
         refused = [verdict for verdict in verdicts if verdict.action is Action.REFUSE]
@@ -120,7 +145,7 @@ def add_launch_layers(inputs: ExportInputs, stack: LayerStack) -> tuple[Buildpac
     built = [read_built_layers(inputs.layers_dir, buildpack) for buildpack in inputs.group.group]
     candidates = [_launch_candidates(each, previous) for each in built]
     absent = {
-        candidate.id: export_plan.judge_absence(candidate, stack.available)
+        candidate.id: stack.judge_absence(candidate)
         for rows in candidates
         for _, candidate in rows
         if not candidate.has_contents
@@ -138,7 +163,7 @@ def add_launch_layers(inputs: ExportInputs, stack: LayerStack) -> tuple[Buildpac
             if candidate.has_contents:
                 verdict = stack.place(candidate, _directory(inputs, layer.path))
             else:
-                verdict = stack.reuse(absent[candidate.id])
+                verdict = stack.take(absent[candidate.id])
             layers[layer.name] = recorded_as(layer, verdict.diff_id or "")
         buildpack = each.buildpack
         recorded.append(BuildpackLayers(key=buildpack.id, version=buildpack.version, layers=layers, store=each.store))

@@ -27,8 +27,11 @@ ALLOWED = {
     "layers": {"errors", "oci"},
     "executables": {"errors", "model", "rules", "files"},
     "images": {"errors", "oci", "model", "layers", "files.atomic", "__version__"},
-    "cache": {"errors", "oci", "model", "layers", "images", "files"},
-    "phases": {"errors", "oci", "model", "rules", "files", "layers", "executables", "images.store", "images.scratch", "cache.store"},
+    "cache": {"errors", "oci", "model", "rules", "layers", "images", "files"},
+    "phases": {
+        "errors", "oci", "model", "rules", "files", "layers", "executables", "images.store", "images.scratch",
+        "cache.store", "cache.sources.model",
+    },
     "launcher": {"errors"},
     "dist": {"errors", "oci", "model", "files.atomic", "layers", "images", "launcher", "__version__"},
     "testing": {"errors", "oci", "model", "rules", "files", "layers", "executables", "images", "cache", "phases"},
