@@ -327,3 +327,24 @@ def test_links_in_the_layers_lead_nobody_astray(build):
     assert done.code == 0, done.output
     assert owner_of(build.root / "precious") == (0, 0)
     assert owner_of(build.layers / "out") == BUILD
+
+
+@pytest.mark.parametrize(
+    ("detect", "build_script", "arguments", "code"),
+    [
+        ("exit 1", "exit 0", (), 21),
+        ("exit 0", "exit 1", (), 51),
+        ("exit 0", "exit 0", ("-launcher", "/none"), 62),
+        ("exit 0", "exit 0", ("-process-type", "none"), 62),
+    ],
+)
+def test_a_failing_phase_leaves_no_temporary_file(build, detect, build_script, arguments, code):
+    build.buildpack(detect=detect, build=build_script)
+    temporary = build.root / "tmp"
+    temporary.mkdir()
+    if os.geteuid() == 0:
+        build.give(12345, 12345)
+    done = creator(build, *arguments, TMPDIR=str(temporary))
+    assert done.code == code, done.output
+    assert list(temporary.iterdir()) == []
+    assert [path.name for path in build.layers.iterdir() if path.name.startswith(".tmp")] == []
