@@ -68,14 +68,14 @@ class Build:
 
     def log(self, phase: str) -> str:
         """What a phase wrote to standard output."""
-        return next(
-            result.out for call, result in zip(self.calls, self.results, strict=False) if call.phase == phase
-        )
+        return next(result.out for call, result in zip(self.calls, self.results, strict=False) if call.phase == phase)
 
     def file(self, phase: str, name: str) -> str | None:
         """A file of the layers directory as it was after a phase."""
         return next(
-            result.files.get(name) for call, result in zip(self.calls, self.results, strict=False) if call.phase == phase
+            result.files.get(name)
+            for call, result in zip(self.calls, self.results, strict=False)
+            if call.phase == phase
         )
 
 
@@ -105,7 +105,9 @@ def prepare(case: Case, place: Place, root: Path) -> None:
     place.put(case, root)
 
 
-def build(case: Case, api: str, place: Place, root: Path, lifecycle: Lifecycle, *, creator: bool = False) -> list[Build]:
+def build(
+    case: Case, api: str, place: Place, root: Path, lifecycle: Lifecycle, *, creator: bool = False
+) -> list[Build]:
     """Build once or, if the case says so, twice; return what each build left."""
     prepare(case, place, root)
     builds = [_once(case, api, place, root, lifecycle, creator=creator)]

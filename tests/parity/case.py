@@ -36,7 +36,7 @@ class Tree:
         own(path)
 
     def hard_link(self, name: Name, existing: Name) -> None:
-        os.link(self._made(existing), self._made(name))  # noqa: PTH200  # bytes
+        os.link(self._made(existing), self._made(name))  # bytes
 
     def fifo(self, name: Name, mode: int = 0o644) -> None:
         path = self._made(name)
@@ -108,6 +108,10 @@ def listed(contents: Mapping[str, Name]) -> Content:
     return make
 
 
+NOTHING = files(launch_toml="")
+RUN_IMAGE = RunImage()
+
+
 @dataclass(frozen=True)
 class Buildpack:
     """A buildpack whose ``bin/build`` copies ``out`` into its layers directory and then runs ``script``."""
@@ -115,7 +119,7 @@ class Buildpack:
     id: str = "parity/one"
     version: str = "1.0.0"
     api: str = "0.10"
-    out: Content = files(launch_toml="")
+    out: Content = NOTHING
     script: str = ""
     detect: str = ""
     plan: str = ""
@@ -175,7 +179,7 @@ class Case:
     description: str
     app: Content = plain_app
     buildpacks: Sequence[Buildpack] = (PLAIN_BUILDPACK,)
-    run_image: RunImage = RunImage()
+    run_image: RunImage = RUN_IMAGE
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     """Files by their place, such as ``layers/project-metadata.toml``; ``{run}`` in them is the run image's name."""
     env: Mapping[str, str] = field(default_factory=dict)

@@ -28,7 +28,16 @@ def _names_at_limits(tree: Tree) -> None:
 
 
 def _names_in_utf8(tree: Tree) -> None:
-    for name in ("é", "日本語/ファイル", "emoji 😀.txt", "e\u0301", "\u2028", "\ufeffbom", "x" * 95 + "ü" * 10, "ü" * 90):
+    for name in (
+        "é",
+        "日本語/ファイル",
+        "emoji 😀.txt",
+        "e\u0301",
+        "\u2028",
+        "\ufeffbom",
+        "x" * 95 + "ü" * 10,
+        "ü" * 90,
+    ):
         tree.file(name)
     tree.symlink("link-é", "é")
     tree.symlink("to-long", "ö" * 70)

@@ -5,9 +5,7 @@ from parity.case import Buildpack, Case, Tree, listed
 CDX = '{"bomFormat":"CycloneDX","specVersion":"1.4"}\n'
 SPDX = '{"spdxVersion":"SPDX-2.2"}\n'
 SYFT = '{"artifacts":[],"schema":{"version":"1"}}\n'
-FORMATS = (
-    'sbom-formats = ["application/vnd.cyclonedx+json", "application/spdx+json", "application/vnd.syft+json"]\n'
-)
+FORMATS = 'sbom-formats = ["application/vnd.cyclonedx+json", "application/spdx+json", "application/vnd.syft+json"]\n'
 LAUNCH_LAYER = "[types]\nlaunch = true\n"
 
 
@@ -142,9 +140,6 @@ type = "Task-1.2_3"
 command = ["a", "b", "c"]
 args = ["d"]
 [[processes]]
-type = "no-command"
-command = []
-[[processes]]
 type = "é"
 command = ["<&>", "\\u0007"]
 """
@@ -239,6 +234,7 @@ CASES = (
     Case("processes-default-twice", "Two buildpacks have a default process.", buildpacks=(_buildpack(PROCESSES), _buildpack('[[processes]]\ntype = "second"\ncommand = ["other"]\ndefault = true\n', identifier="parity/two"))),
     Case("processes-mixed-apis", "Buildpacks of three APIs in one group.", buildpacks=(_buildpack(OLD_PROCESSES, api="0.8"), _buildpack(PROCESSES, identifier="parity/two", api="0.11"), _buildpack('[[processes]]\ntype = "n"\ncommand = ["n"]\nexec-env = ["production", "test"]\n', identifier="parity/three", api="0.12"))),
     Case("no-processes", "launch.toml without anything, and a buildpack without launch.toml.", buildpacks=(_buildpack(""), Buildpack("parity/two", out=listed({"file": "x"})))),
+    Case("process-without-command", "A process whose command has no words.", buildpacks=(_buildpack('[[processes]]\ntype = "none"\ncommand = []\nargs = ["x"]\n'),)),
     Case("process-type-chosen", "The platform chooses the default process.", buildpacks=(_buildpack(PROCESSES),), export=("-process-type", "worker")),
     Case("process-type-missing", "The platform chooses a process that does not exist.", buildpacks=(_buildpack(PROCESSES),), export=("-process-type", "none")),
     Case("process-type-invalid", "A process type with a slash.", buildpacks=(_buildpack('[[processes]]\ntype = "a/b"\ncommand = ["x"]\n'),)),

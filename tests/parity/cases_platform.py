@@ -90,7 +90,9 @@ def _project(name: str, description: str, text: str) -> Case:
 
 
 def _run_toml(name: str, description: str, text: str) -> Case:
-    return Case(f"run-{name}", description, files={"cnb/run.toml": text, "cnb/stack.toml": "[run-image]\nimage = '{run}'\n"})
+    return Case(
+        f"run-{name}", description, files={"cnb/run.toml": text, "cnb/stack.toml": "[run-image]\nimage = '{run}'\n"}
+    )
 
 
 PLATFORM = (

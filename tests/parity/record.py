@@ -16,7 +16,6 @@ from parity.cases import CASES
 from parity.recorded import EXPECTED, Outcome, expected, outcome, text
 from parity.runner import reference, remove, stop
 
-
 PLACES = tuple(Place[each] for each in os.environ.get("PARITY_PLACES", "LAYOUT REGISTRY").split())
 
 
@@ -44,7 +43,8 @@ def main(names: list[str]) -> None:
                     outcomes[key] = outcome(case, builds)
                 finally:
                     remove(root)
-        print(case.name, flush=True)
+        sys.stdout.write(f"{case.name}\n")
+        sys.stdout.flush()
     EXPECTED.write_text(text(CASES, outcomes), encoding="utf-8")
     stop()
 

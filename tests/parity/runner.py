@@ -39,6 +39,8 @@ class Call:
     phase: str
     arguments: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
+    unset: Sequence[str] = ()
+    """Variables of ``ENVIRONMENT`` that it does not get."""
 
 
 class ViewError(Exception):
@@ -67,7 +69,7 @@ class Lifecycle:
         return {
             "executable": executable,
             "argv": [executable or call.phase, *call.arguments],
-            "env": {**ENVIRONMENT, **call.env},
+            "env": {key: value for key, value in {**ENVIRONMENT, **call.env}.items() if key not in call.unset},
             "as_builder": True,
             "launcher": reference_launcher(),
         }
@@ -122,7 +124,7 @@ class _Server:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
-            raise ViewError("the process that runs the lifecycles has ended")
+            raise RuntimeError("the process that runs the lifecycles has ended")
         answer = json.loads(line)
         if "problem" in answer:
             raise ViewError(answer["problem"])
