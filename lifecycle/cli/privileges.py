@@ -43,6 +43,7 @@ _WRITTEN = {
     Phase.BUILDER: (("layers",), ()),
     Phase.EXPORTER: ((), ("report",)),
     Phase.CREATOR: (("layers",), ("report",)),
+    Phase.REBASER: ((), ("report",)),
 }
 """Directories, and files whose directories a phase has to write to.  A cache that can't be written to is a warning."""
 
