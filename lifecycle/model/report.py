@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lifecycle.model.base import ListOf, SpecModel
+from lifecycle.model.cache_report import CacheReport
 from lifecycle.model.launch import AttributedBomEntry
 from lifecycle.oci.gojson import Struct
 
@@ -24,12 +25,14 @@ class Report(SpecModel):
 
     image: ImageReport
     build_bom: ListOf[AttributedBomEntry] = ()
+    cache: CacheReport | None = None
 
     def struct(self) -> Struct:
-        """Return the tables; ``[build]`` only when there is a bill of materials of the build."""
+        """Return the tables; ``[build]`` only with a bill of materials of the build, ``[cache]`` with named sources."""
         bom = [entry.struct() for entry in self.build_bom]
         return Struct(
             build=Struct(bom=bom) if bom else None,
+            cache=None if self.cache is None else self.cache.struct(),
             image=Struct(
                 {
                     "tags": list(self.image.tags),

@@ -1,0 +1,157 @@
+"""Where the layers of a build came from, and why not from elsewhere.
+
+The tables ``[cache]`` of report.toml and of ``<layers>/cache-snapshot.toml``, which the restorer leaves for the
+exporter; also as JSON.  They are ours: no specification has them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum, unique
+from typing import Any
+
+from pydantic import Field
+
+from lifecycle.model.base import ListOf, SpecModel
+from lifecycle.oci.gojson import Struct
+
+
+@unique
+class CacheAction(StrEnum):
+    """What became of a layer."""
+
+    RESTORED = "restored"
+    METADATA_ONLY = "metadata-only"
+    MOUNTED = "mounted"
+    ADOPTED = "adopted"
+    REBUILT = "rebuilt"
+    REJECTED = "rejected"
+
+
+class SourceRow(SpecModel):
+    """One source: ``index`` counts from 1; ``name`` has its digest, ``spec`` is what the user wrote, redacted."""
+
+    index: int
+    spec: str = ""
+    kind: str = ""
+    name: str = ""
+    digest: str = ""
+    status: str
+    error: str = ""
+
+    def struct(self) -> Struct:
+        """Return the table, without what is empty."""
+        return _present(
+            index=self.index,
+            spec=self.spec,
+            kind=self.kind,
+            name=self.name,
+            digest=self.digest,
+            status=self.status,
+            error=self.error,
+        )
+
+
+class LayerRow(SpecModel):
+    """One layer: ``source`` is that of its buildpack, ``origin`` that of its bytes; ``bytes`` are those of its blob."""
+
+    buildpack: str
+    layer: str
+    action: str
+    match: str = ""
+    source: int = 0
+    origin: int = 0
+    diff_id: str = ""
+    bytes: int = 0
+    reason: str = ""
+
+    @property
+    def id(self) -> str:
+        """How messages call the layer."""
+        return f"{self.buildpack}:{self.layer}"
+
+    def struct(self) -> Struct:
+        """Return the table, without what is empty."""
+        return _present(
+            buildpack=self.buildpack,
+            layer=self.layer,
+            action=self.action,
+            match=self.match,
+            source=self.source,
+            origin=self.origin,
+            **{"diff-id": self.diff_id},
+            bytes=self.bytes,
+            reason=self.reason,
+        )
+
+
+class PassedOverRow(SpecModel):
+    """A source that a buildpack got nothing from, and why."""
+
+    source: int
+    reason: str
+
+
+class StepRow(SpecModel):
+    """One buildpack: the source of its layers (0: none) and why not the others; its key where that is known."""
+
+    buildpack: str
+    source: int = 0
+    match: str = ""
+    key: str = ""
+    passed_over: ListOf[PassedOverRow] = ()
+
+    def struct(self) -> Struct:
+        """Return the table, without what is empty."""
+        passed = [Struct(source=each.source, reason=each.reason) for each in self.passed_over]
+        return _present(
+            buildpack=self.buildpack,
+            source=self.source,
+            match=self.match,
+            key=self.key,
+            **{"passed-over": passed},
+        )
+
+
+class CacheReport(SpecModel):
+    """The table ``[cache]``."""
+
+    source: ListOf[SourceRow] = ()
+    step: ListOf[StepRow] = ()
+    layer: ListOf[LayerRow] = ()
+
+    def named(self, index: int) -> str:
+        """Return how messages call a source: its number, name and digest."""
+        row = next((each for each in self.source if each.index == index), None)
+        return f"#{index}" if row is None else f"#{index} {row.name or row.spec}"
+
+    def totals(self) -> Struct:
+        """Return how many layers had which fate, and the bytes of those that came back or were taken over."""
+        counts = Counter(each.action for each in self.layer)
+        fields = Struct({str(action): counts[action] for action in CacheAction if counts[action]})
+        for name, action in (("bytes-restored", CacheAction.RESTORED), ("bytes-mounted", CacheAction.MOUNTED)):
+            fields[name] = sum(each.bytes for each in self.layer if each.action == action)
+        return fields
+
+    def struct(self) -> Struct:
+        """Return the table; empty arrays are left out."""
+        return _present(
+            source=[each.struct() for each in self.source],
+            step=[each.struct() for each in self.step],
+            layer=[each.struct() for each in self.layer],
+            totals=self.totals(),
+        )
+
+
+class CacheSnapshot(SpecModel):
+    """cache-snapshot.toml."""
+
+    cache: CacheReport = Field(default_factory=CacheReport)
+
+    def struct(self) -> Struct:
+        """Return the file's tables."""
+        return Struct(cache=self.cache.struct())
+
+
+def _present(**fields: Any) -> Struct:
+    return Struct({name: value for name, value in fields.items() if value not in ("", 0, [])})
