@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from lifecycle.images.store import ReusedLayer
     from lifecycle.layers.blob import LayerBlob
     from lifecycle.layers.source import LayerSource
     from lifecycle.model.lifecycle_metadata import CacheMetadata
+    from lifecycle.model.step_record import StepRecord
     from lifecycle.oci.digest import DiffId
 
 
@@ -62,3 +65,17 @@ class Cache(Protocol):
     def begin(self) -> CacheTransaction:
         """Start to replace the content."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSteps:
+    """What the steps of a build left, for caches that keep more than layers.
+
+    ``blobs`` are the layers that can be had, by diffID; ``sboms`` the layers with SBOM files, by the name of their
+    directory below ``<layers>/sbom``; ``detected`` the tables of group.toml and plan.toml.
+    """
+
+    steps: tuple[StepRecord, ...]
+    blobs: Mapping[DiffId, LayerBlob | ReusedLayer]
+    sboms: Mapping[str, DiffId] = field(default_factory=dict)
+    detected: Mapping[str, Any] = field(default_factory=dict)

@@ -144,7 +144,7 @@ class DirectoryStore:
     def write(self, image: NewImage, names: Sequence[str]) -> WrittenImage:
         """Write ``image``; all names appear at once."""
         files = DirectoryFiles(self._path)
-        with _locked(self._path):
+        with locked_layout(self._path):
             started = time.time()
             manifest = write_blobs(self._path, image)
             kept = [each for each in read_layout_index(files) or () if each.annotations.get(REF_NAME) not in names]
@@ -190,7 +190,7 @@ def check_writable(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked_layout(path: Path) -> Iterator[None]:
     """Let one lifecycle at a time write to a layout; the lock is on the directory and leaves no file."""
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import VerificationError
+from lifecycle.errors import ImageError, VerificationError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.images.assembly import OCI_TYPES, blob_descriptor, layers_of, manifest_of, oci_type
 from lifecycle.images.layout_files import INDEX, DirectoryFiles, blob_name
@@ -56,6 +56,16 @@ def write_index(path: Path, descriptors: Sequence[Descriptor]) -> None:
     index = Struct(schemaVersion=2, mediaType=OCI_INDEX, manifests=[descriptor.struct() for descriptor in descriptors])
     write_atomic(path / "oci-layout", _LAYOUT_VERSION)
     write_atomic(path / INDEX, json.dumps(index, indent=3, ensure_ascii=False).encode())
+
+
+def add_blob(path: Path, descriptor: Descriptor, source: LayerBlob | ReusedLayer) -> None:
+    """Write the blob of a layer, as it is stored, unless the layout has it; raise ``LifecycleError``."""
+    if not isinstance(source, ReusedLayer):
+        _add_layer(path, source)
+    elif not _holds(path, descriptor):
+        if not isinstance(source.image, BlobSource):
+            raise ImageError(f"keeps no blob of {source.diff_id}", where=source.image.name)
+        write_atomic(path / blob_name(descriptor.digest), source.image.blob(descriptor))
 
 
 def manifest_descriptor(manifest: Manifest, *, ref_name: str) -> Descriptor:

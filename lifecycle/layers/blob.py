@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
 from lifecycle.errors import CorruptImageError, ExportError, UnsafeArchiveError
-from lifecycle.layers.zstd import is_zstd, unpacked
+from lifecycle.layers.zstd import Packer, is_zstd, unpacked
 from lifecycle.oci.digest import DiffId, Digest, verified
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MAX_UNCOMPRESSED = 1 << 38
 """Bytes of one layer (256 GiB) beyond which it is taken for a decompression bomb."""
 
-Compression = Literal["gzip", "none"]
+Compression = Literal["gzip", "zstd", "none"]
 
 _GZIP_HEADER = bytes.fromhex("1f8b08000000000004ff")
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -60,7 +60,7 @@ def write_blob(source: LayerSource, directory: Path, *, compression: Compression
 
     The file appears by rename once it is whole and on disk; errors of ``source`` pass through and leave
     nothing.
-    One version of zlib gives the same bytes for the same tar every time.
+    One version of zlib, or of zstd, gives the same bytes for the same tar every time.
     """
     try:
         descriptor, name = tempfile.mkstemp(dir=directory, prefix=".layer-")
@@ -71,7 +71,7 @@ def write_blob(source: LayerSource, directory: Path, *, compression: Compression
         with os.fdopen(descriptor, "wb") as file:
             sink = _Sink(file, directory)
             tar = _Measure()
-            encoder: _Encoder = _Gzip(level) if compression == "gzip" else _Plain()
+            encoder = _encoder(compression, level)
             for chunk in source.chunks():
                 tar.update(chunk)
                 sink.write(encoder.encode(chunk))
@@ -163,6 +163,16 @@ class _Encoder(Protocol):
     def encode(self, data: bytes) -> bytes: ...
 
     def end(self) -> bytes: ...
+
+
+def _encoder(compression: Compression, level: int) -> _Encoder:
+    match compression:
+        case "gzip":
+            return _Gzip(level)
+        case "zstd":
+            return Packer(level)
+        case "none":
+            return _Plain()
 
 
 class _Plain:

@@ -40,6 +40,23 @@ def unpacked(chunks: Iterable[bytes], *, where: str) -> Iterator[bytes]:
     source.end()
 
 
+class Packer:
+    """Packs a stream into one zstd frame; ``level`` is 1 to 22."""
+
+    def __init__(self, level: int) -> None:
+        import zstandard  # noqa: PLC0415  # it takes a phase long to load, and few layers need it
+
+        self._compressor = zstandard.ZstdCompressor(level=level).compressobj()
+
+    def encode(self, data: bytes) -> bytes:
+        """Return what is packed so far."""
+        return self._compressor.compress(data)
+
+    def end(self) -> bytes:
+        """Return the rest."""
+        return self._compressor.flush()
+
+
 class _Source:
     """The chunks as a file, whose frames are followed: the library does not tell when the last one breaks off."""
 

@@ -6,6 +6,7 @@ Spec: OCI image-spec config.md.
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,8 @@ class HistoryEntry:
 class ImageConfig:
     """An image configuration.
 
-    ``run`` is the object ``config`` with its known keys only, empty values left out.
+    ``run`` is the object ``config`` with its known keys only, empty values left out.  ``inline_cache`` are the records
+    of BuildKit's inline cache, which hold for this image's layers only: it is written but not read.
     """
 
     architecture: str
@@ -75,6 +77,7 @@ class ImageConfig:
     variant: str = ""
     os_features: tuple[str, ...] = ()
     rootfs_type: str = "layers"
+    inline_cache: bytes = b""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -107,6 +110,8 @@ class ImageConfig:
             fields["variant"] = self.variant
         if self.os_features:
             fields["os.features"] = list(self.os_features)
+        if self.inline_cache:
+            fields["moby.buildkit.cache.v0"] = base64.b64encode(self.inline_cache).decode()
         return dumps(fields).encode("utf-8", "surrogateescape")
 
 

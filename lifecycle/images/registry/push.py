@@ -104,6 +104,41 @@ def push(
 
 
 @dataclass(frozen=True, slots=True)
+class BlobPush:
+    """Blobs on their way into the repository of ``target``, for a manifest that is no image's.
+
+    ``blobs`` are descriptors, each with what has those bytes; ``config`` is a document that is sent too.
+    """
+
+    client: RegistryClient
+    target: Reference
+    blobs: Sequence[tuple[Descriptor, LayerBlob | ReusedLayer]]
+    config: tuple[Descriptor, bytes]
+    progress: Progress
+    parallel: int = 4
+
+    def run(self, *, again: bool = False) -> None:
+        """Send what the repository lacks, or with ``again`` all of it; raise ``LifecycleError``."""
+        holders = Holders()
+        parts: dict[Digest, _Part] = {}
+        for descriptor, source in self.blobs:
+            if not isinstance(source, ReusedLayer):
+                part = _Part(descriptor, files=(source,))
+            elif isinstance(source.image, BlobSource):
+                part = _Part(descriptor, images=(source.image,), origin=source.image.name)
+            else:
+                raise ImageError(f"keeps no blob of {source.diff_id}", where=source.image.name)
+            if isinstance(source, ReusedLayer) and isinstance(source.image, RegistryImage):
+                holders.add(descriptor.digest, source.image.location)
+            known = parts.get(descriptor.digest)
+            parts[descriptor.digest] = part if known is None else known.joined(part)
+        descriptor, config = self.config
+        ordered = sorted(parts.values(), key=lambda part: -part.descriptor.size)
+        pushing = _Push(self.client, ordered, config, descriptor, holders, self.progress, self.parallel)
+        pushing.send_blobs(self.target, again=again)
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     """A layer's blob and all that have it: files and images.
 
@@ -204,7 +239,7 @@ class _Push:
             return failures
         repository = next(iter(missing.values()))
         try:
-            self._send_blobs(repository)
+            self.send_blobs(repository)
         except LifecycleError as error:
             return failures | dict.fromkeys(missing, str(error))
         sent_again = False
@@ -217,7 +252,7 @@ class _Push:
                         raise
                     # What the registry had a moment ago it may have removed as garbage, and still claim to have.
                     sent_again = True
-                    self._send_blobs(repository, again=True)
+                    self.send_blobs(repository, again=True)
                     self.client.put_manifest(tag, manifest, media_type)
             except LifecycleError as error:
                 failures[name] = str(error)
@@ -231,7 +266,7 @@ class _Push:
             return False
         return found is not None and found.digest == digest
 
-    def _send_blobs(self, target: Reference, *, again: bool = False) -> None:
+    def send_blobs(self, target: Reference, *, again: bool = False) -> None:
         """Send all that the repository lacks; at the first failure the others stop.
 
         With ``again``, all that can be had elsewhere is sent, whatever the registry says that it has.
