@@ -113,6 +113,16 @@ def test_a_copy_with_the_name_of_a_phase_is_the_phase(release, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
 
+@pytest.mark.parametrize("command", [("dist",), ("install", "--dest", "unused")])
+def test_one_executable_does_not_make_others_and_says_so(release, tmp_path, command):
+    release.unpack(tmp_path)
+    done = subprocess.run(
+        [tmp_path / "lifecycle" / "lifecycle", *command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "use one that pip installed" in done.stderr
+
+
 @dataclass(frozen=True)
 class Place:
     """A root directory in which commands run as a user of their own, with /cnb and everything else read-only."""
