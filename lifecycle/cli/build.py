@@ -11,10 +11,12 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lifecycle.cache.specification import read_source as read_cache_source
 from lifecycle.cli import steps
 from lifecycle.cli.build_images import BuildImages, destination
 from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
+from lifecycle.cli.cache_inputs import insecure_names, open_sources, registry_of, use_of
 from lifecycle.cli.flags import ParsedFlags
 from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
 from lifecycle.cli.phase_names import Phase
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 
     from lifecycle.cli.build_log import BuildLog
     from lifecycle.model.analyzed import Analyzed
+    from lifecycle.phases.cache_sources import CacheSources
 
 _UMASK = 0o022
 
@@ -67,6 +70,8 @@ class BuildRequest:
     env: Mapping[str, str]
     cache_dir: Path | None = None
     cache_image: str = ""
+    cache_from: tuple[str, ...] = ()
+    cache_report: Path | None = None
     insecure_registries: tuple[str, ...] = ()
     clear_cache: bool = False
     descriptor: Path | None = None
@@ -84,7 +89,9 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     os.umask(_UMASK)
     state = state_dir(environment)
     project = _project(request)
-    remote = RemoteStores(environment, insecure=request.insecure_registries, progress=log.progress)
+    specs = tuple(map(read_cache_source, request.cache_from))
+    insecure = (*request.insecure_registries, *insecure_names(specs))
+    remote = RemoteStores(environment, insecure=insecure, progress=log.progress)
     images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
     cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
     if request.clear_cache:
@@ -110,7 +117,10 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
             # A link to a directory is no directory: our own work on it needs its own name.
             settings = seen if paths.mounts else _settings(own_names(workspace), *given)
             warn = functools.partial(_warn_of_paths, workspace, paths, log)
-            _run(settings, images, remote, environment, log, seen=seen, warn=warn)
+            in_registry = output is not None and output.place is Place.REGISTRY
+            registry = registry_of(request.tags[0]) if in_registry else ""
+            caches = functools.partial(open_sources, specs, remote, registry=registry, progress=log.progress)
+            _run(settings, images, remote, environment, log, seen=seen, warn=warn, open_caches=caches)
         finally:
             paths.release()
         facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
@@ -184,6 +194,7 @@ def _settings(
         "order": str(paths.cnb / "order.toml"),
         "cache-dir": str(cache),
         "cache-image": request.cache_image,
+        "cache-report": "" if request.cache_report is None else str(request.cache_report.absolute()),
         "run-image": request.run_image,
         "run": str(workspace.path / "run.toml"),
         "system": str(workspace.path / "system.toml"),
@@ -195,9 +206,8 @@ def _settings(
         "gid": str(request.gid),
     }
     kept = {name: environment[name] for name in ("SOURCE_DATE_EPOCH", "CNB_EXEC_ENV") if name in environment}
-    parsed = ParsedFlags(
-        {name: (value,) for name, value in values.items()} | {"tag": request.tags[1:]}, (request.tags[0],)
-    )
+    lists = {"tag": request.tags[1:], "cache-from": request.cache_from}
+    parsed = ParsedFlags({name: (value,) for name, value in values.items()} | lists, (request.tags[0],))
     return resolve(Phase.CREATOR, LATEST_PLATFORM_API, parsed, kept)
 
 
@@ -210,6 +220,7 @@ def _run(
     *,
     seen: Settings,
     warn: Callable[[], None],
+    open_caches: Callable[..., CacheSources],
 ) -> None:
     """Run the phases; those that run buildpacks have the paths of ``seen``."""
     paths = steps.ImagePaths(LAYERS, APP, normalise_ancestors=True)
@@ -223,7 +234,15 @@ def _run(
     log.group(found.group)
     images, found = _follow_extensions(settings, analyzed, found, images, log)
     log.heading("Restoring")
-    log.restored(steps.restore(settings, found.analyzed, found.group, cache=cache, paths=paths))
+    sources = open_caches(
+        target=steps.known_target(found.analyzed), exec_env=steps.exec_env(settings), layers_dir=str(LAYERS)
+    )
+    account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources, paths=paths)
+    use = use_of(settings, found.analyzed, sources, account)
+    if use is None:
+        log.restored(account)
+    else:
+        log.restored_from(use.report)
     log.heading("Building")
     metadata = steps.build(
         seen,
@@ -239,7 +258,14 @@ def _run(
     log.heading("Exporting")
     ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images, paths=paths)
     exported = steps.export(
-        settings, ready, images=images, cache=cache, observe=log.layer, observe_cache=log.cached, progress=log.progress
+        settings,
+        ready,
+        images=images,
+        cache=cache,
+        use=use,
+        observe=log.layer,
+        observe_cache=log.cached,
+        progress=log.progress,
     )
     if exported.written.failures:
         raise LifecycleError("; ".join(f"{name}: {why}" for name, why in exported.written.failures.items()))

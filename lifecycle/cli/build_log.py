@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cli.ansi import PlainOutput, plain
 from lifecycle.cli.progress_bar import ProgressBar, is_terminal
 from lifecycle.cli.size_text import size_text
+from lifecycle.model.cache_report import CacheAction
 from lifecycle.rules.detection import ERROR, Verdict
 
 if TYPE_CHECKING:
@@ -25,12 +27,14 @@ if TYPE_CHECKING:
     from lifecycle.errors import LifecycleError
     from lifecycle.files.modules import Buildpack
     from lifecycle.images.store import WrittenImage
+    from lifecycle.model.cache_report import CacheReport, LayerRow
     from lifecycle.model.group import Group
     from lifecycle.phases.restore import RestoredLayers
     from lifecycle.rules.detection import Account, Attempt
     from lifecycle.rules.export_plan import LayerVerdict
 
 _VERBS: Final = {"add": "added", "reuse": "reused", "refuse": "refused"}
+_DIGEST: Final = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _FOR_PLATFORMS: Final = ("Did not find SBOM", "new runtime base image")
 """Beginnings of warnings about files that a platform provides and ``lifecycle build`` has not."""
 
@@ -59,6 +63,21 @@ def _fate(account: Account) -> tuple[str, str]:
             problems = [f"requires {name}, which none provides" for name in account.unmet]
             problems += [f"provides {name}, which none requires" for name in account.unused]
             return ("missing" if problems else "passed"), "; ".join(problems)
+
+
+def _fate_of(layer: LayerRow, report: CacheReport) -> str:
+    """Return what became of a layer, in BuildKit's word where it is the same."""
+    if layer.action == CacheAction.REJECTED:
+        return f"MISSED {layer.id}{f' of #{layer.source}' if layer.source else ''}: {layer.reason}"
+    word = "CACHED" if layer.action == CacheAction.RESTORED else "KEPT"
+    size = f", {size_text(layer.bytes)}" if layer.bytes else ""
+    other = f", bytes from #{layer.origin}" if layer.origin not in {0, layer.source} else ""
+    return f"{word} {layer.id} from {short(report.named(layer.source))} ({layer.match}{size}{other}: {layer.reason})"
+
+
+def short(name: str) -> str:
+    """Return a name with as much of its digest as people read."""
+    return _DIGEST.sub(r"\1", name)
 
 
 def _wants_color() -> bool:
@@ -181,6 +200,23 @@ class BuildLog:
             self._line(f"    {layer.restored.value:<9} {layer.id}: {layer.reason}")
         if not account.layers:
             self._line("    nothing to restore")
+
+    def restored_from(self, report: CacheReport) -> None:
+        """Say of each source what it is, and of each layer which one it comes from or why from none."""
+        for source in report.source:
+            self._event("cache-source", **source.struct())
+            if source.status == "ok":
+                self._line(f"    #{source.index} {short(source.name or source.spec)} ({source.kind})")
+        for step in report.step:
+            self._event("cache-step", **step.struct())
+        for layer in report.layer:
+            self._event("restore", **{"layer": layer.id, "restored": layer.action, **layer.struct()})
+            self._line(f"    {_fate_of(layer, report)}")
+        known = {layer.buildpack for layer in report.layer}
+        for step in report.step:
+            if step.buildpack not in known:
+                why = ", ".join(f"#{each.source} {each.reason}" for each in step.passed_over)
+                self._line(f"    MISSED {step.buildpack}: {why or 'no source could be read'}")
 
     def layer(self, verdict: LayerVerdict) -> None:
         """Say of each layer of the image whether it is new, and why."""

@@ -112,6 +112,17 @@ def build(  # noqa: PLR0917  # one parameter for each option
     cache_image: Annotated[
         str, typer.Option(metavar="IMAGE", help="Image in a registry where layers are cached instead.")
     ] = "",
+    cache_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CACHE",
+            help="Where layers may come from too: an app or cache image, a layout, a cache directory; repeatable, "
+            "the best first.",
+        ),
+    ] = None,
+    cache_report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write where layers came from, as JSON.")
+    ] = None,
     clear_cache: Annotated[bool, typer.Option("--clear-cache", help="Forget the cache first.")] = False,  # noqa: FBT002
     descriptor: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The project descriptor.  [APP/project.toml]")
@@ -151,6 +162,8 @@ def build(  # noqa: PLR0917  # one parameter for each option
             env=_variables(env or [], env_file or []),
             cache_dir=cache_dir,
             cache_image=cache_image,
+            cache_from=tuple(cache_from or _lines("CNB_CACHE_FROM")),
+            cache_report=cache_report,
             insecure_registries=(*(insecure_registry or ()), *_insecure_registries()),
             clear_cache=clear_cache,
             descriptor=descriptor,
@@ -213,6 +226,10 @@ def rebase(
             raise typer.Exit(exit_code(RebaseError(""), Phase.REBASER))
     finally:
         log.progress.close()
+
+
+def _lines(variable: str) -> list[str]:
+    return [line.strip() for line in os.environ.get(variable, "").splitlines() if line.strip()]
 
 
 def _insecure_registries() -> list[str]:

@@ -1,7 +1,7 @@
 """Every input that platforms give to phases: one row each.
 
 A value comes from the flag, else from the environment (empty is unset), else from the default.
-Spec: platform.md, the table "Inputs" of each phase.
+Spec: platform.md, the table "Inputs" of each phase.  ``cache_from`` and ``cache_report`` are ours.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ _LETTERS = {
 
 
 class Kind(Enum):
-    """How the text of a value is read."""
+    """How the text of a value is read; in the environment, ``LIST`` has commas and ``LINES`` has one value a line."""
 
     TEXT = auto()
     PATH = auto()
     FLAG = auto()
     ID = auto()
     LIST = auto()
+    LINES = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,9 @@ INPUTS: tuple[Input, ...] = (
     _row("build_image", Kind.TEXT, "CNB_BUILD_IMAGE", "", "r10"),
     _row("buildpacks", Kind.PATH, "CNB_BUILDPACKS_DIR", "/cnb/buildpacks", "d7 b7 c7"),
     _row("cache_dir", Kind.PATH, "CNB_CACHE_DIR", "", "r7 e7 c7"),
+    _row("cache_from", Kind.LINES, "CNB_CACHE_FROM", "", "r7 c7"),
     _row("cache_image", Kind.TEXT, "CNB_CACHE_IMAGE", "", "a7 r7 e7 c7"),
+    _row("cache_report", Kind.PATH, "CNB_CACHE_REPORT", "", "r7 e7 c7"),
     _row("daemon", Kind.FLAG, "CNB_USE_DAEMON", "false", "a7 r12 e7 c7 R7"),
     _row("exec_env", Kind.TEXT, "CNB_EXEC_ENV", "production", "d15 r15 b15 e15 c15", has_flag=False),
     _row("experimental_mode", Kind.TEXT, "CNB_EXPERIMENTAL_MODE", "error", "", has_flag=False),

@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING
 from lifecycle import __version__
 from lifecycle.cli import steps
 from lifecycle.cli.arguments import check_arguments
+from lifecycle.cli.cache_inputs import (
+    insecure_names,
+    load_snapshot,
+    open_sources,
+    registry_of,
+    save_snapshot,
+    source_specs,
+    use_of,
+    write_report,
+)
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import FlagError
 from lifecycle.cli.inputs import Kind, inputs_of
@@ -27,6 +37,7 @@ from lifecycle.files.codec import load, save
 from lifecycle.model.api import LATEST_PLATFORM_API, PlatformApi, PlatformFeature
 from lifecycle.model.build_metadata import BuildMetadata
 from lifecycle.model.plan import Plan
+from lifecycle.phases.cache_sources import NO_SOURCES
 from lifecycle.phases.rebase import RebaseInputs, find_run_image, plan_rebase, rebase
 from lifecycle.phases.restore_run_image import identify_run_image, must_be_identified, with_readable_run_image
 
@@ -35,6 +46,7 @@ if TYPE_CHECKING:
 
     from lifecycle.images.store import ImageStore
     from lifecycle.model.analyzed import Analyzed
+    from lifecycle.phases.cache_sources import CacheSources
 
 _LOG = logging.getLogger(__name__)
 
@@ -90,7 +102,8 @@ class _Running:
         level = parse_level(settings.text("log_level"))
         start_log(level=level, color=color)
         self.output = raw_output(color=color)
-        self.remote = RemoteStores(self.environment, insecure=settings.list("insecure_registry"))
+        insecure = (*settings.list("insecure_registry"), *insecure_names(source_specs(settings)))
+        self.remote = RemoteStores(self.environment, insecure=insecure)
         _LOG.debug("Starting %s...", self.phase)
         _LOG.debug("Parsing inputs...")
         check_arguments(settings, self.environment)
@@ -164,8 +177,28 @@ class _Running:
             analyzed = identify_run_image(analyzed, api=settings.api, images=self.images(settings))
         save(settings.path("analyzed"), analyzed.struct())
         cache = open_cache(settings, self.remote)
+        sources = self.sources(settings, analyzed, analyzed.image.reference if analyzed.image else "")
         self.step = Phase.RESTORER
-        steps.restore(settings, analyzed, group, cache=cache)
+        account = steps.restore(settings, analyzed, group, cache=cache, sources=sources)
+        use = use_of(settings, analyzed, sources, account)
+        save_snapshot(settings, use)
+        if use is not None:
+            write_report(settings.optional_path("cache_report"), use.report)
+
+    def sources(self, settings: Settings, analyzed: Analyzed, written: str) -> CacheSources:
+        """Open the caches that the platform names; ``written`` is, or is like, the name of the image to write."""
+        specs = source_specs(settings)
+        if not specs or steps.skips_layers(settings):
+            return NO_SOURCES
+        elsewhere = settings.switch("daemon") or settings.switch("layout")
+        return open_sources(
+            specs,
+            self.remote,
+            target=steps.known_target(analyzed),
+            exec_env=steps.exec_env(settings),
+            layers_dir=str(settings.path("layers")),
+            registry="" if elsewhere else registry_of(written),
+        )
 
     def builder(self, settings: Settings) -> None:
         group = steps.read_group(settings)
@@ -182,8 +215,9 @@ class _Running:
         metadata = load(BuildMetadata, settings.path("layers") / "config" / "metadata.toml")
         cache = open_cache(settings, self.remote)
         ready = steps.prepare_export(settings, analyzed, group, metadata, images=images)
+        use = load_snapshot(settings, self.remote)
         self.step = Phase.EXPORTER
-        steps.export(settings, ready, images=images, cache=cache)
+        steps.export(settings, ready, images=images, cache=cache, use=use)
 
     def creator(self, settings: Settings) -> None:
         images = self.images(settings)
@@ -195,9 +229,12 @@ class _Running:
         found = self._detect(settings, analyzed, generates=False)
         save(settings.path("group"), found.group.struct())
         save(settings.path("plan"), found.plan.struct())
+        use = None
         if PlatformFeature.CREATOR_ALWAYS_RESTORES in settings.api or not settings.switch("skip_restore"):
             self._enter(Phase.RESTORER, "RESTORING")
-            steps.restore(settings, found.analyzed, found.group, cache=cache)
+            sources = self.sources(settings, found.analyzed, settings.images[0])
+            account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources)
+            use = use_of(settings, found.analyzed, sources, account)
         self._enter(Phase.BUILDER, "BUILDING")
         metadata = steps.build(
             settings,
@@ -211,7 +248,7 @@ class _Running:
         self._enter(None, "EXPORTING")
         ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images)
         self.step = Phase.EXPORTER
-        steps.export(settings, ready, images=images, cache=cache)
+        steps.export(settings, ready, images=images, cache=cache, use=use)
 
     def rebaser(self, settings: Settings) -> None:
         inputs = RebaseInputs(

@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle.cli.cache_inputs import cache_names
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import LifecycleError
 from lifecycle.files.codec import load
@@ -109,6 +110,7 @@ def _must_not_be_asked_for_another(settings: Settings, environment: Mapping[str,
 def _images(settings: Settings) -> Iterator[str]:
     """Yield the names of the images in registries that a phase may ask for."""
     yield settings.text("cache_image")
+    yield from cache_names(settings)
     if settings.switch("daemon") or settings.switch("layout"):
         return
     yield from (*settings.images, *settings.list("tag"))

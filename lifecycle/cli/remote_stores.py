@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lifecycle.images.registry.access import RegistryAccess
+    from lifecycle.images.registry.client import RegistryClient
     from lifecycle.images.store import ImageStore
     from lifecycle.oci.reference import Reference
 
@@ -43,6 +44,19 @@ class RemoteStores:
         """Return these stores, whose daemon has answered; raise ``DaemonError`` if it can't be reached."""
         _ = self.daemon
         return self
+
+    def cache_client(self, seconds: float) -> RegistryClient:
+        """Return a client for reading caches, which gives up after so many seconds without a sign of a registry."""
+        from lifecycle.images.registry.access import RegistryAccess
+        from lifecycle.images.registry.client import Limits, RegistryClient
+        from lifecycle.images.registry.retry import RetryPolicy
+        from lifecycle.images.registry.transport import Timeouts
+
+        access = self.access or RegistryAccess.read(self.environment, insecure=self.insecure)
+        timeouts = Timeouts(connect=min(seconds, 10.0), read=seconds)
+        retry = RetryPolicy(tries=3, tries_unreached=2, longest_retry_after=seconds, total=2 * seconds)
+        limits = Limits(timeouts=timeouts, retry=retry)
+        return RegistryClient(access.hosts, access.keychain, limits=limits, contexts=access.contexts)
 
     @cached_property
     def registry(self) -> ImageStore:

@@ -109,6 +109,8 @@ def _values(row: Input, parsed: ParsedFlags, environment: Mapping[str, str]) -> 
     value = environment.get(row.variable, "") if row.variable else ""
     if value and row.kind is Kind.LIST:
         return tuple(part.strip() for part in value.split(",") if part.strip())
+    if value and row.kind is Kind.LINES:
+        return tuple(line.strip() for line in value.splitlines() if line.strip())
     if value or row.default:
         return (value or row.default,)
     return ()

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lifecycle import __version__
+from lifecycle.cli.cache_inputs import write_report
 from lifecycle.errors import DetectionError, ExportError, InvalidFileError, InvalidInputError
 from lifecycle.files.build_metadata import save_metadata
 from lifecycle.files.codec import load, save
@@ -26,6 +27,7 @@ from lifecycle.model.build_metadata import LauncherSource
 from lifecycle.model.descriptor import Order, System
 from lifecycle.model.project import ProjectMetadata
 from lifecycle.model.run import Run, Stack
+from lifecycle.phases.cache_sources import NO_SOURCES
 from lifecycle.progress import NO_PROGRESS
 from lifecycle.rules.targets import complete_target, lacks_distro
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from lifecycle.cache.store import Cache
+    from lifecycle.cli.cache_inputs import CacheUse
     from lifecycle.cli.settings import Settings
     from lifecycle.executables.process import Runner
     from lifecycle.files.modules import Buildpack
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from lifecycle.model.group import Group
     from lifecycle.model.plan import Plan
     from lifecycle.model.target import TargetData
+    from lifecycle.phases.cache_sources import CacheSources
     from lifecycle.phases.export import Exported
     from lifecycle.phases.export_inputs import ExportInputs
     from lifecycle.phases.generate import GeneratedDockerfile
@@ -166,7 +170,7 @@ def analyze(
         run=run,
         stack=stack,
         cache_image=settings.text("cache_image"),
-        skip_layers=settings.switch("skip_layers") or settings.switch("skip_restore"),
+        skip_layers=skips_layers(settings),
         image_layers_dir=paths.layers_dir,
     )
     return phase(inputs, images=images, cache_images=cache_images)
@@ -252,9 +256,15 @@ def detect(
 
 
 def restore(
-    settings: Settings, analyzed: Analyzed, group: Group, *, cache: Cache | None, paths: ImagePaths = IN_PLACE
+    settings: Settings,
+    analyzed: Analyzed,
+    group: Group,
+    *,
+    cache: Cache | None,
+    sources: CacheSources = NO_SOURCES,
+    paths: ImagePaths = IN_PLACE,
 ) -> RestoredLayers:
-    """Bring back layers, their metadata and stores of the last build."""
+    """Bring back layers, their metadata and stores of the last build, or of those that ``sources`` remember."""
     from lifecycle.phases.restore import RestoreInputs
     from lifecycle.phases.restore import restore as phase
 
@@ -264,11 +274,17 @@ def restore(
             layers_dir=settings.path("layers"),
             buildpacks=group.group,
             metadata=analyzed.metadata,
-            skip_layers=settings.switch("skip_layers") or settings.switch("skip_restore"),
+            skip_layers=skips_layers(settings),
             image_layers_dir=paths.layers_dir,
         ),
         cache=cache,
+        sources=sources,
     )
+
+
+def skips_layers(settings: Settings) -> bool:
+    """Say whether the platform wants no layers back."""
+    return settings.switch("skip_layers") or settings.switch("skip_restore")
 
 
 def build(
@@ -387,13 +403,15 @@ def export(
     *,
     images: ImageStore,
     cache: Cache | None,
+    use: CacheUse | None = None,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
     observe_cache: Callable[[LayerVerdict], None] = lambda _: None,
     progress: Progress = NO_PROGRESS,
 ) -> Exported:
     """Write the image, report.toml and then the cache, whose failure is only a warning.
 
-    With ``-parallel`` the cache is prepared meanwhile, but takes the place of the old one only after the image.
+    ``use`` is what restoration found in the caches that the user named.  With ``-parallel`` the cache is prepared
+    meanwhile, but takes the place of the old one only after the image.
     """
     from lifecycle.phases.cache_export import export_cache
     from lifecycle.phases.export import export as phase
@@ -405,11 +423,17 @@ def export(
             base=ready.base,
             previous=ready.previous,
             extended=ready.extended,
+            elsewhere=use.elsewhere if use else {},
             work_dir=Path(work_dir),
             observe=observe,
             progress=progress,
         )
-        save(settings.path("report"), exported.report.struct())
+        report = exported.report
+        if use is not None:
+            report = report.model_copy(update={"cache": use.exported(exported.verdicts)})
+        save(settings.path("report"), report.struct())
+        if report.cache is not None:
+            write_report(settings.optional_path("cache_report"), report.cache)
         return exported
 
     with TemporaryDirectory(prefix="lifecycle.exporter.layer") as work_dir:

@@ -83,7 +83,9 @@ def report_export(report: CacheReport, verdicts: Iterable[LayerVerdict], *, take
             rows[verdict.id] = row.model_copy(update={"action": CacheAction.MOUNTED, "reason": verdict.reason})
         elif verdict.action is Action.ADD and (row is None or row.action != CacheAction.RESTORED):
             buildpack, _, name = verdict.id.rpartition(":")
-            why = "no source has it" if row is None else row.reason
+            why = _miss(report, buildpack) if row is None else row.reason
+            if row is not None and row.action == CacheAction.METADATA_ONLY:
+                why = "its metadata came back, and the buildpack made it again"
             rows[verdict.id] = LayerRow(
                 buildpack=buildpack,
                 layer=name,
@@ -94,3 +96,11 @@ def report_export(report: CacheReport, verdicts: Iterable[LayerVerdict], *, take
                 reason=why,
             )
     return report.model_copy(update={"layer": tuple(rows.values())})
+
+
+def _miss(report: CacheReport, buildpack_id: str) -> str:
+    """Say why nothing is known of a layer."""
+    step = next((each for each in report.step if each.buildpack == buildpack_id), None)
+    if step is None or not step.source:
+        return "no source has layers of this buildpack that could come back"
+    return f"#{step.source}, from which this buildpack has its layers, does not know it"
