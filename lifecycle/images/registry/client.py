@@ -24,6 +24,7 @@ from lifecycle.images.registry.downloads import Download
 from lifecycle.images.registry.exchange import Exchange
 from lifecycle.images.registry.paths import read_request, write_request
 from lifecycle.images.registry.retry import SYSTEM_CLOCK, Clock, RetryPolicy
+from lifecycle.images.registry.tag_list import LARGEST_PAGE, next_page, read_tags
 from lifecycle.images.registry.transport import Timeouts, Transport
 from lifecycle.images.registry.uploads import Upload, cancel_upload, start_request, started
 from lifecycle.oci.digest import Digest, digest_of, is_digest
@@ -54,6 +55,7 @@ _LOG = logging.getLogger(__name__)
 LARGEST_MANIFEST = 4 * 1024 * 1024
 """Bytes; registries refuse larger ones as well."""
 
+_MOST_PAGES = 100_000
 _ACCEPTED = f"{OCI_MANIFEST}, {OCI_INDEX}, {DOCKER_MANIFEST}, {DOCKER_INDEX}"
 _KNOWN = MANIFEST_TYPES | INDEX_TYPES
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
@@ -179,6 +181,29 @@ class RegistryClient:
         with self._exchange.ask(endpoint, request) as response:
             if response.status not in {*_DONE, _NOT_FOUND}:
                 raise self._exchange.refusal(request, response)
+
+    def tags(self, ref: Reference) -> tuple[str, ...]:
+        """Return all tags of the repository, page by page, as the registry itself and no mirror lists them.
+
+        Spec: OCI distribution-spec "Listing Tags".
+        """
+        endpoint = self._hosts.for_push(ref)
+        request = read_request(endpoint, "GET", "tags/list", where=ref.context)
+        tags: list[str] = []
+        for _ in range(_MOST_PAGES):
+            response, data = self._exchange.fetch(endpoint, request, limit=LARGEST_PAGE)
+            if response.status == _NOT_FOUND:
+                return ()
+            if response.status != _OK:
+                raise self._exchange.refused(request, response, words_of(read_errors(data or b"")))
+            if data is None:
+                raise RegistryError(f"lists tags in more than {LARGEST_PAGE} bytes", where=ref.context)
+            tags += read_tags(data, where=ref.context)
+            link = next_page(response.headers.get("Link", ""))
+            if link is None:
+                return tuple(tags)
+            request = replace(request, target=self._exchange.follow(response.url, link, where=ref.context))
+        raise RegistryError(f"lists tags on more than {_MOST_PAGES} pages", where=ref.context)
 
     def blob(self, ref: Reference, descriptor: Descriptor) -> Iterator[bytes]:
         """Yield the bytes of a blob, verified while read; see ``downloads.Download`` for what is raised when."""

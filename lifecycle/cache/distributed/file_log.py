@@ -1,0 +1,58 @@
+"""The tags of a distributed cache as files in a directory that builders share.
+
+A name appears by ``link`` of a file that is whole and on disk, so that no reader and no crash sees half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from lifecycle.cache.directories import sync_directory
+from lifecycle.errors import CacheError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TEMPORARY = ".new-"
+
+
+class FileLog:
+    """Names as files of the directory ``path``, which is made with the first one.
+
+    Builders on several hosts need a file system whose ``link`` and listings they all see at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, name: str) -> None:
+        """Write a name; it is on disk when this returns."""
+        temporary = self._path / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                os.write(descriptor, f"{name}\n".encode())
+                os.fsync(descriptor)
+                with contextlib.suppress(FileExistsError):
+                    os.link(temporary, self._path / name)
+            finally:
+                os.close(descriptor)
+                temporary.unlink(missing_ok=True)
+            # Also where another process wrote the name: its crash must not take back what we have seen.
+            sync_directory(self._path)
+        except OSError as error:
+            raise CacheError(f"can't be written: {error.strerror}", where=self._path / name) from error
+
+    def names(self) -> frozenset[str]:
+        """Return all names."""
+        try:
+            found = os.listdir(self._path)  # noqa: PTH208  # names, not paths
+        except FileNotFoundError:
+            return frozenset()
+        except OSError as error:
+            raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
+        return frozenset(name for name in found if not name.startswith(_TEMPORARY))

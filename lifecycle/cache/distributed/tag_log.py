@@ -1,0 +1,23 @@
+"""What the protocol of a distributed cache asks of the place that keeps its tags."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class TagLog(Protocol):
+    """Names that are written once and never change.
+
+    Both operations raise ``CacheError`` or ``ImageError`` where the place can't be reached.
+    """
+
+    def append(self, name: str) -> None:
+        """Write a name; once this returns it is in every listing that begins later.  Harmless when repeated.
+
+        Where it raises, the name may be in some listings and not in others, at any time.
+        """
+        ...
+
+    def names(self) -> frozenset[str]:
+        """Return every name that was acknowledged before this call, and perhaps some that are on their way."""
+        ...

@@ -1,0 +1,218 @@
+"""The names of tags in a distributed cache, which are all that its protocol reads.
+
+``K43`` and ``V43`` are the SHA-256 of a step's key and of a record, in base64url without padding; ``g`` and ``b`` are
+numbers in base 36; ``w`` are 11 random characters of a process.  The longest name has 115 characters of the 128 that
+registries allow, and no field has a dot::
+
+    r.V43             the record V is stored
+    p.K43.g.b.w       w opened ballot b of generation g
+    a.K43.g.b.w.V43   w voted for V at ballot b
+    d.K43.g.V43       V is decided
+    x.K43.g           generation g is closed
+
+Each name has one writer or means the same whoever writes it, so that writing it again changes nothing.
+Spec: OCI distribution-spec "Pulling manifests" (what a tag is).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lifecycle.oci.digest import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROPOSER_LENGTH = 11
+
+_PREFIX = "sha256:"
+_BASE = 36
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_NUMBER = r"(0|[1-9a-z][0-9a-z]{0,7})"
+_HASH = r"([A-Za-z0-9_-]{43})"
+_PROPOSER = rf"([A-Za-z0-9]{{{PROPOSER_LENGTH}}})"
+_RECORD = re.compile(rf"r\.{_HASH}\Z")
+_PREPARE = re.compile(rf"p\.{_HASH}\.{_NUMBER}\.{_NUMBER}\.{_PROPOSER}\Z")
+_ACCEPT = re.compile(rf"a\.{_HASH}\.{_NUMBER}\.{_NUMBER}\.{_PROPOSER}\.{_HASH}\Z")
+_DECIDED = re.compile(rf"d\.{_HASH}\.{_NUMBER}\.{_HASH}\Z")
+_CLOSED = re.compile(rf"x\.{_HASH}\.{_NUMBER}\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Ballot:
+    """One try of one proposer; the higher number wins, between equal ones the name."""
+
+    number: int
+    proposer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The record ``value`` is stored, with all of its blobs."""
+
+    value: Digest
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"r.{_short(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """A proposer opened a ballot."""
+
+    key: Digest
+    generation: int
+    ballot: Ballot
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"p.{_short(self.key)}.{_text(self.generation)}.{_text(self.ballot.number)}.{self.ballot.proposer}"
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """A proposer voted."""
+
+    key: Digest
+    generation: int
+    ballot: Ballot
+    value: Digest
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        ballot = f"{_text(self.ballot.number)}.{self.ballot.proposer}"
+        return f"a.{_short(self.key)}.{_text(self.generation)}.{ballot}.{_short(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The outcome of a key's generation."""
+
+    key: Digest
+    generation: int
+    value: Digest
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"d.{_short(self.key)}.{_text(self.generation)}.{_short(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A generation of a key is at its end: its outcome is broken, and a next one begins."""
+
+    key: Digest
+    generation: int
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"x.{_short(self.key)}.{_text(self.generation)}"
+
+
+Tag = Stored | Prepare | Accept | Decided | Closed
+
+
+def read_tag(name: str) -> Tag | None:
+    """Read a name; ``None`` for any other, which is somebody else's."""
+    try:
+        if found := _PREPARE.match(name):
+            key, generation, number, proposer = found.groups()
+            return Prepare(_long(key), int(generation, _BASE), Ballot(int(number, _BASE), proposer))
+        if found := _ACCEPT.match(name):
+            key, generation, number, proposer, value = found.groups()
+            ballot = Ballot(int(number, _BASE), proposer)
+            return Accept(_long(key), int(generation, _BASE), ballot, _long(value))
+        if found := _DECIDED.match(name):
+            return Decided(_long(found[1]), int(found[2], _BASE), _long(found[3]))
+        if found := _CLOSED.match(name):
+            return Closed(_long(found[1]), int(found[2], _BASE))
+        if found := _RECORD.match(name):
+            return Stored(_long(found[1]))
+    except ValueError:
+        return None
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a listing says of one generation of a key: that which is open."""
+
+    generation: int
+    ballots: frozenset[Ballot] = frozenset()
+    accepts: frozenset[Accept] = frozenset()
+    decided: Digest | None = None
+
+    @property
+    def top(self) -> Ballot | None:
+        """The highest ballot that anybody opened."""
+        return max(self.ballots, default=None)
+
+    @property
+    def vote(self) -> Digest | None:
+        """The record that the highest vote is for."""
+        return max(self.accepts, key=lambda each: each.ballot).value if self.accepts else None
+
+
+@dataclass(slots=True)
+class _Generation:
+    ballots: set[Ballot] = field(default_factory=set)
+    accepts: set[Accept] = field(default_factory=set)
+    decided: Digest | None = None
+
+
+def seen_of(names: Iterable[str], key: Digest) -> Seen:
+    """Return what a listing says of the open generation of ``key``: the one above all that are closed."""
+    open_generation = 0
+    generations: dict[int, _Generation] = {}
+    infix = f".{_short(key)}."
+    for name in names:
+        if not name.startswith(infix, 1):
+            continue
+        match read_tag(name):
+            case Closed(generation=generation):
+                open_generation = max(open_generation, generation + 1)
+            case Prepare(generation=generation, ballot=ballot):
+                generations.setdefault(generation, _Generation()).ballots.add(ballot)
+            case Accept(generation=generation, ballot=ballot) as accept:
+                found = generations.setdefault(generation, _Generation())
+                found.ballots.add(ballot)
+                found.accepts.add(accept)
+            case Decided(generation=generation, value=value):
+                generations.setdefault(generation, _Generation()).decided = value
+            case _:
+                pass
+    found = generations.get(open_generation, _Generation())
+    return Seen(open_generation, frozenset(found.ballots), frozenset(found.accepts), found.decided)
+
+
+def _short(digest: str) -> str:
+    return base64.urlsafe_b64encode(bytes.fromhex(digest.removeprefix(_PREFIX))).decode().rstrip("=")
+
+
+def _long(text: str) -> Digest:
+    """Return the digest; raise ``ValueError`` for a spelling that ``_short`` never gives."""
+    try:
+        digest = Digest(_PREFIX + base64.urlsafe_b64decode(text + "=").hex())
+    except binascii.Error as error:
+        raise ValueError(text) from error
+    if _short(digest) != text:
+        raise ValueError(text)
+    return digest
+
+
+def _text(number: int) -> str:
+    digits = ""
+    while number >= _BASE:
+        number, digit = divmod(number, _BASE)
+        digits = _DIGITS[digit] + digits
+    return _DIGITS[number] + digits
