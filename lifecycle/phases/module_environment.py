@@ -39,8 +39,8 @@ class ModuleEnvironments:
         self.base = base_environment(process_env)
         self._phase = phase
         self._platform_dir = platform_dir
-        self._platform_files = read_env_dir(platform_dir / "env")
-        self._build_config_files = read_env_dir(build_config_dir / "env")
+        self.platform_files = read_env_dir(platform_dir / "env")
+        self.build_config_files = read_env_dir(build_config_dir / "env")
         self._target = target
         self._exec_env = exec_env
 
@@ -56,8 +56,8 @@ class ModuleEnvironments:
         info = module.descriptor.extension if isinstance(module, Extension) else module.descriptor.buildpack
         environment = with_platform(
             self.base if base is None else base,
-            platform_files=self._platform_files,
-            build_config_files=self._build_config_files,
+            platform_files=self.platform_files,
+            build_config_files=self.build_config_files,
             clear_env=info.clear_env,
         )
         variables = executable_variables(
