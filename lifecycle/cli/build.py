@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.specification import read_source as read_cache_source
+from lifecycle.cache.specification import read_target as read_cache_target
 from lifecycle.cli import steps
 from lifecycle.cli.build_images import BuildImages, destination
 from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.cache_inputs import insecure_names, open_sources, registry_of, use_of
+from lifecycle.cli.cache_targets import open_targets
 from lifecycle.cli.flags import ParsedFlags
 from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
 from lifecycle.cli.phase_names import Phase
@@ -71,6 +73,7 @@ class BuildRequest:
     cache_dir: Path | None = None
     cache_image: str = ""
     cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
     cache_report: Path | None = None
     insecure_registries: tuple[str, ...] = ()
     clear_cache: bool = False
@@ -90,7 +93,8 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     state = state_dir(environment)
     project = _project(request)
     specs = tuple(map(read_cache_source, request.cache_from))
-    insecure = (*request.insecure_registries, *insecure_names(specs))
+    target_specs = tuple(map(read_cache_target, request.cache_to))
+    insecure = (*request.insecure_registries, *insecure_names((*specs, *target_specs)))
     remote = RemoteStores(environment, insecure=insecure, progress=log.progress)
     images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
     cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
@@ -206,7 +210,7 @@ def _settings(
         "gid": str(request.gid),
     }
     kept = {name: environment[name] for name in ("SOURCE_DATE_EPOCH", "CNB_EXEC_ENV") if name in environment}
-    lists = {"tag": request.tags[1:], "cache-from": request.cache_from}
+    lists = {"tag": request.tags[1:], "cache-from": request.cache_from, "cache-to": request.cache_to}
     parsed = ParsedFlags({name: (value,) for name, value in values.items()} | lists, (request.tags[0],))
     return resolve(Phase.CREATOR, LATEST_PLATFORM_API, parsed, kept)
 
@@ -225,6 +229,7 @@ def _run(
     """Run the phases; those that run buildpacks have the paths of ``seen``."""
     paths = steps.ImagePaths(LAYERS, APP, normalise_ancestors=True)
     cache = open_cache(settings, remote, progress=log.progress)
+    targets = open_targets(settings, remote, progress=log.progress)
     log.heading("Analyzing")
     analyzed = steps.analyze(settings, images=images, cache_images=cache_images(settings, remote), paths=paths)
     previous = analyzed.image.reference if analyzed.image else ""
@@ -237,6 +242,8 @@ def _run(
     sources = open_caches(
         target=steps.known_target(found.analyzed), exec_env=steps.exec_env(settings), layers_dir=str(LAYERS)
     )
+    inputs = steps.build_inputs(seen, found.analyzed, found.group, found.plan, environment=environment)
+    sources = steps.with_step_keys(sources, inputs, found.analyzed, paths)
     account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources, paths=paths)
     use = use_of(settings, found.analyzed, sources, account)
     if use is None:
@@ -253,6 +260,7 @@ def _run(
         run=run_process,
         output=log.output,
         on_start=log.buildpack,
+        paths=paths,
     )
     warn()
     log.heading("Exporting")
@@ -263,6 +271,7 @@ def _run(
         images=images,
         cache=cache,
         use=use,
+        targets=targets,
         observe=log.layer,
         observe_cache=log.cached,
         progress=log.progress,

@@ -120,6 +120,14 @@ def build(  # noqa: PLR0917  # one parameter for each option
             "the best first.",
         ),
     ] = None,
+    cache_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CACHE",
+            help="Write a cache that others can build from: type=registry,ref=IMAGE or type=local,dest=DIR, with "
+            "mode=max also what is for builds alone; type=inline; repeatable.",
+        ),
+    ] = None,
     cache_report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write where layers came from, as JSON.")
     ] = None,
@@ -163,6 +171,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
             cache_dir=cache_dir,
             cache_image=cache_image,
             cache_from=tuple(cache_from or _lines("CNB_CACHE_FROM")),
+            cache_to=tuple(cache_to or _lines("CNB_CACHE_TO")),
             cache_report=cache_report,
             insecure_registries=(*(insecure_registry or ()), *_insecure_registries()),
             clear_cache=clear_cache,

@@ -22,6 +22,7 @@ from lifecycle.cli.cache_inputs import (
     use_of,
     write_report,
 )
+from lifecycle.cli.cache_targets import open_targets, target_specs
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import FlagError
 from lifecycle.cli.inputs import Kind, inputs_of
@@ -102,7 +103,8 @@ class _Running:
         level = parse_level(settings.text("log_level"))
         start_log(level=level, color=color)
         self.output = raw_output(color=color)
-        insecure = (*settings.list("insecure_registry"), *insecure_names(source_specs(settings)))
+        caches = (*source_specs(settings), *target_specs(settings))
+        insecure = (*settings.list("insecure_registry"), *insecure_names(caches))
         self.remote = RemoteStores(self.environment, insecure=insecure)
         _LOG.debug("Starting %s...", self.phase)
         _LOG.debug("Parsing inputs...")
@@ -178,6 +180,10 @@ class _Running:
         save(settings.path("analyzed"), analyzed.struct())
         cache = open_cache(settings, self.remote)
         sources = self.sources(settings, analyzed, analyzed.image.reference if analyzed.image else "")
+        if sources.opened:
+            plan = load(Plan, settings.path("plan"), missing_ok=True) or Plan()
+            inputs = steps.build_inputs(settings, analyzed, group, plan, environment=self.environment)
+            sources = steps.with_step_keys(sources, inputs, analyzed, steps.IN_PLACE)
         self.step = Phase.RESTORER
         account = steps.restore(settings, analyzed, group, cache=cache, sources=sources)
         use = use_of(settings, analyzed, sources, account)
@@ -216,8 +222,9 @@ class _Running:
         cache = open_cache(settings, self.remote)
         ready = steps.prepare_export(settings, analyzed, group, metadata, images=images)
         use = load_snapshot(settings, self.remote)
+        targets = open_targets(settings, self.remote)
         self.step = Phase.EXPORTER
-        steps.export(settings, ready, images=images, cache=cache, use=use)
+        steps.export(settings, ready, images=images, cache=cache, use=use, targets=targets)
 
     def creator(self, settings: Settings) -> None:
         images = self.images(settings)
@@ -233,6 +240,8 @@ class _Running:
         if PlatformFeature.CREATOR_ALWAYS_RESTORES in settings.api or not settings.switch("skip_restore"):
             self._enter(Phase.RESTORER, "RESTORING")
             sources = self.sources(settings, found.analyzed, settings.images[0])
+            inputs = steps.build_inputs(settings, found.analyzed, found.group, found.plan, environment=self.environment)
+            sources = steps.with_step_keys(sources, inputs, found.analyzed, steps.IN_PLACE)
             account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources)
             use = use_of(settings, found.analyzed, sources, account)
         self._enter(Phase.BUILDER, "BUILDING")
@@ -247,8 +256,9 @@ class _Running:
         )
         self._enter(None, "EXPORTING")
         ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images)
+        targets = open_targets(settings, self.remote)
         self.step = Phase.EXPORTER
-        steps.export(settings, ready, images=images, cache=cache, use=use)
+        steps.export(settings, ready, images=images, cache=cache, use=use, targets=targets)
 
     def rebaser(self, settings: Settings) -> None:
         inputs = RebaseInputs(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.cli.cache_inputs import cache_names
+from lifecycle.cli.cache_targets import target_specs
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import LifecycleError
 from lifecycle.files.codec import load
@@ -111,6 +112,8 @@ def _images(settings: Settings) -> Iterator[str]:
     """Yield the names of the images in registries that a phase may ask for."""
     yield settings.text("cache_image")
     yield from cache_names(settings)
+    with contextlib.suppress(LifecycleError):
+        yield from (spec.get("ref") for spec in target_specs(settings))
     if settings.switch("daemon") or settings.switch("layout"):
         return
     yield from (*settings.images, *settings.list("tag"))
@@ -141,6 +144,8 @@ def _references(names: Sequence[str]) -> list[Reference]:
 
 def _give_directories(settings: Settings, owner: Owner) -> None:
     paths = [settings.optional_path(name) for name in _GIVEN.get(settings.phase, ())]
+    if settings.phase in _WRITE_IMAGES:
+        paths += [Path(spec.get("dest")) for spec in target_specs(settings) if spec.get("dest")]
     for path in (*paths, *_ALSO_GIVEN.get(settings.phase, ())):
         if path is not None:
             give_directory(path, owner)

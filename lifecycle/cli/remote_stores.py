@@ -59,15 +59,20 @@ class RemoteStores:
         return RegistryClient(access.hosts, access.keychain, limits=limits, contexts=access.contexts)
 
     @cached_property
-    def registry(self) -> ImageStore:
-        """Registries, with this user's credentials and configuration."""
+    def client(self) -> RegistryClient:
+        """A client of registries, with this user's credentials and configuration."""
         from lifecycle.images.registry.access import RegistryAccess
         from lifecycle.images.registry.client import RegistryClient
-        from lifecycle.images.registry.store import RegistryStore
 
         access = self.access or RegistryAccess.read(self.environment, insecure=self.insecure)
-        client = RegistryClient(access.hosts, access.keychain, contexts=access.contexts)
-        return RegistryStore(client, progress=self.progress)
+        return RegistryClient(access.hosts, access.keychain, contexts=access.contexts)
+
+    @cached_property
+    def registry(self) -> ImageStore:
+        """Registries as a store of images."""
+        from lifecycle.images.registry.store import RegistryStore
+
+        return RegistryStore(self.client, progress=self.progress)
 
     @cached_property
     def daemon(self) -> ImageStore:

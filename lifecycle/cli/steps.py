@@ -19,6 +19,7 @@ from lifecycle.cli.cache_inputs import write_report
 from lifecycle.errors import DetectionError, ExportError, InvalidFileError, InvalidInputError
 from lifecycle.files.build_metadata import save_metadata
 from lifecycle.files.codec import load, save
+from lifecycle.files.observed_steps import remove_observed, save_observed
 from lifecycle.files.os_release import read_distro
 from lifecycle.images.image_platform import host_platform
 from lifecycle.model.analyzed import Analyzed
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from lifecycle.cache.store import Cache
     from lifecycle.cli.cache_inputs import CacheUse
+    from lifecycle.cli.cache_targets import CacheTargets
     from lifecycle.cli.settings import Settings
     from lifecycle.executables.process import Runner
     from lifecycle.files.modules import Buildpack
@@ -45,11 +47,13 @@ if TYPE_CHECKING:
     from lifecycle.model.group import Group
     from lifecycle.model.plan import Plan
     from lifecycle.model.target import TargetData
+    from lifecycle.phases.build import BuildInputs
     from lifecycle.phases.cache_sources import CacheSources
     from lifecycle.phases.export import Exported
     from lifecycle.phases.export_inputs import ExportInputs
     from lifecycle.phases.generate import GeneratedDockerfile
     from lifecycle.phases.restore import RestoredLayers
+    from lifecycle.phases.step_recorder import StepRecorder
     from lifecycle.progress import Progress
     from lifecycle.rules.export_plan import LayerVerdict
 
@@ -297,32 +301,58 @@ def build(
     run: Runner,
     output: Callable[[bytes], None],
     on_start: Callable[[Buildpack], None] = lambda _: None,
+    paths: ImagePaths = IN_PLACE,
 ) -> BuildMetadata:
     """Run the group's buildpacks and leave metadata.toml for exporter and launcher."""
-    from lifecycle.phases.build import BuildInputs
+    from lifecycle.phases.build import NO_OBSERVER
     from lifecycle.phases.build import build as phase
 
-    layers_dir = settings.path("layers")
-    built = phase(
-        BuildInputs(
-            platform_api=settings.api,
-            app_dir=settings.path("app"),
-            layers_dir=layers_dir,
-            buildpacks_dir=settings.path("buildpacks"),
-            platform_dir=settings.path("platform"),
-            build_config_dir=settings.path("build_config"),
-            group=group,
-            plan=plan,
-            target=known_target(analyzed),
-            exec_env=exec_env(settings),
-            process_env=environment,
-        ),
-        run=run,
-        output=output,
-        on_buildpack_start=on_start,
-    )
-    save_metadata(layers_dir / "config" / "metadata.toml", built.metadata, settings.api)
+    inputs = build_inputs(settings, analyzed, group, plan, environment=environment)
+    seen = _recorder(inputs, analyzed, paths) if settings.list("cache_to") else None
+    remove_observed(inputs.layers_dir)
+    built = phase(inputs, run=run, output=output, on_buildpack_start=on_start, observer=seen or NO_OBSERVER)
+    save_metadata(inputs.layers_dir / "config" / "metadata.toml", built.metadata, settings.api)
+    if seen is not None:
+        save_observed(inputs.layers_dir, seen.steps)
     return built.metadata
+
+
+def _recorder(inputs: BuildInputs, analyzed: Analyzed, paths: ImagePaths) -> StepRecorder:
+    """Return who takes down what the keys of the steps consist of."""
+    from lifecycle.cli.step_context import step_context
+    from lifecycle.phases.step_recorder import StepRecorder
+
+    return StepRecorder(step_context(inputs, analyzed, image_layers_dir=str(paths.layers_dir or "")))
+
+
+def with_step_keys(sources: CacheSources, inputs: BuildInputs, analyzed: Analyzed, paths: ImagePaths) -> CacheSources:
+    """Return the sources with the keys of the steps to come, where one of them knows steps by keys."""
+    if not sources.opened:
+        return sources
+    from lifecycle.cli.step_context import with_keys
+
+    return with_keys(sources, inputs, analyzed, image_layers_dir=str(paths.layers_dir or ""))
+
+
+def build_inputs(
+    settings: Settings, analyzed: Analyzed, group: Group, plan: Plan, *, environment: Mapping[str, str]
+) -> BuildInputs:
+    """Return what a build depends on."""
+    from lifecycle.phases.build import BuildInputs
+
+    return BuildInputs(
+        platform_api=settings.api,
+        app_dir=settings.path("app"),
+        layers_dir=settings.path("layers"),
+        buildpacks_dir=settings.path("buildpacks"),
+        platform_dir=settings.path("platform"),
+        build_config_dir=settings.path("build_config"),
+        group=group,
+        plan=plan,
+        target=known_target(analyzed),
+        exec_env=exec_env(settings),
+        process_env=environment,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,14 +434,15 @@ def export(
     images: ImageStore,
     cache: Cache | None,
     use: CacheUse | None = None,
+    targets: CacheTargets | None = None,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
     observe_cache: Callable[[LayerVerdict], None] = lambda _: None,
     progress: Progress = NO_PROGRESS,
 ) -> Exported:
     """Write the image, report.toml and then the cache, whose failure is only a warning.
 
-    ``use`` is what restoration found in the caches that the user named.  With ``-parallel`` the cache is prepared
-    meanwhile, but takes the place of the old one only after the image.
+    ``use`` is what restoration found in the caches that the user named, ``targets`` those that are written at the end.
+    With ``-parallel`` the cache is prepared meanwhile, but takes the place of the old one only after the image.
     """
     from lifecycle.phases.cache_export import export_cache
     from lifecycle.phases.export import export as phase
@@ -427,6 +458,7 @@ def export(
             work_dir=Path(work_dir),
             observe=observe,
             progress=progress,
+            before_write=partial(targets.before_write, ready.inputs) if targets else lambda image, _: image,
         )
         report = exported.report
         if use is not None:
@@ -436,7 +468,7 @@ def export(
             write_report(settings.optional_path("cache_report"), report.cache)
         return exported
 
-    with TemporaryDirectory(prefix="lifecycle.exporter.layer") as work_dir:
+    def write_image_and_cache(work_dir: str) -> Exported:
         if cache is None:
             if settings.switch("parallel"):
                 _LOG.warning(
@@ -457,4 +489,10 @@ def export(
                 image_written.cancel()
                 raise
             image_written.set_result(None)
+        return exported
+
+    with TemporaryDirectory(prefix="lifecycle.exporter.layer") as work_dir:
+        exported = write_image_and_cache(work_dir)
+        if targets is not None:
+            targets.write(ready.inputs)
         return exported

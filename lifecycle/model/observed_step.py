@@ -14,9 +14,6 @@ from lifecycle.oci.digest import Digest, is_digest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FILE_NAME = "cache-steps.json"
-"""Its name in the layers directory, of which export takes subdirectories only."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedStep:

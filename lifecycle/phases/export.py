@@ -32,7 +32,7 @@ from lifecycle.rules import export_plan, image_config
 from lifecycle.rules.run_image_metadata import run_image_label, run_image_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.images.store import Image, ImageStore, ReusedLayer, WrittenImage
@@ -70,13 +70,14 @@ def export(
     work_dir: Path,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
     progress: Progress = NO_PROGRESS,
+    before_write: Callable[[NewImage, Sequence[LayerVerdict]], NewImage] = lambda image, _: image,
 ) -> Exported:
     """Write the app image under all its names.
 
     ``base`` is the run image, ``extended`` what extensions made of it, ``previous`` the image whose layers
     may be reused, ``elsewhere`` launch layers of other images by their ids; ``work_dir`` keeps new layers until
     the caller removes it.  ``observe`` hears of each layer
-    once it is dealt with.  Raises ``ExportError``.
+    once it is dealt with, ``before_write`` sees the image and may change it.  Raises ``ExportError``.
     """
     build = inputs.build_metadata
     top_layer = image_config.top_layer(base.config)
@@ -131,7 +132,7 @@ def export(
         created=created,
     )
     build_bom = _build_bom(inputs)
-    written = save_image(images, image, inputs.names)
+    written = save_image(images, before_write(image, stack.verdicts), inputs.names)
     return Exported(
         written=written,
         report=Report(image=image_report(written), build_bom=build_bom),

@@ -8,25 +8,36 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
 from lifecycle.files.merkle import tree_digest
+from lifecycle.files.modules import find_buildpack
 from lifecycle.model.cached_step import StepFacts
 from lifecycle.model.canonical import canonical_digest, tagged
+from lifecycle.model.ids import directory_name
+from lifecycle.model.launch import Build
 from lifecycle.model.observed_step import ObservedStep
+from lifecycle.model.step_record import step_key as key_of
+from lifecycle.phases.build import StepStart
+from lifecycle.phases.module_environment import ModuleEnvironments
 from lifecycle.rules import step_key
+from lifecycle.rules.buildpack_plan import met_names, without_met
+from lifecycle.rules.environment import Phase
+from lifecycle.rules.plan import entries_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from lifecycle.model.step_record import StepRecord
     from lifecycle.model.target import TargetData
     from lifecycle.oci.digest import Digest
-    from lifecycle.phases.build import StepStart
+    from lifecycle.phases.build import BuildInputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepContext:
     """What all steps of a build have in common.
 
-    ``paths`` are the layers, app and platform directories as buildpacks see them, ``base`` says what is known of the
+    ``paths`` are the layers, app and platform directories as buildpacks see them, ``image_layers_dir`` is the first of
+    them as caches have it, ``base`` says what is known of the
     build image, ``salt`` keys the digests of secrets and is empty where the user gave none.  Variables of
     ``secret_names`` count as secrets.
     """
@@ -38,6 +49,7 @@ class StepContext:
     exec_env: str
     base: Mapping[str, str]
     user: tuple[int, int]
+    image_layers_dir: str
     cache_version: str = ""
     salt: bytes = field(default=b"", repr=False)
     secret_names: frozenset[str] = frozenset()
@@ -58,7 +70,7 @@ class StepContext:
             distro=target.get("distro-name", ""),
             distro_version=target.get("distro-version", ""),
             exec_env=self.exec_env,
-            layers_dir=self.paths.get("layers", ""),
+            layers_dir=self.image_layers_dir,
         )
 
 
@@ -103,6 +115,59 @@ class StepRecorder:
         self._steps[-1] = replace(
             self._steps[-1], app_after=self._app, environment_after=environment_digest(environment)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedStep:
+    """A step that a build is going to run: its key and the fields of it."""
+
+    key: Digest
+    fields: Mapping[str, Digest]
+
+
+def expected_steps(
+    inputs: BuildInputs, context: StepContext, find: Callable[[Digest], StepRecord | None]
+) -> dict[str, ExpectedStep]:
+    """Return the keys of the steps of a build before it runs, by the ids of buildpacks, as far as they can be known.
+
+    The first key is known from the start.  Those of later steps need what earlier ones leave, which ``find`` has in
+    the records of earlier builds; the first step that it does not know is the last in the result.
+    Raises ``LifecycleError``.
+    """
+    environments = ModuleEnvironments(
+        Phase.BUILD,
+        process_env=inputs.process_env,
+        platform_dir=inputs.platform_dir,
+        build_config_dir=inputs.build_config_dir,
+        target=inputs.target,
+        exec_env=inputs.exec_env,
+    )
+    environment, app = environment_digest(environments.base), tree_digest(context.app_dir)
+    plan, upstream = inputs.plan, list[step_key.UpstreamLayer]()
+    expected: dict[str, ExpectedStep] = {}
+    for element in inputs.group.group:
+        buildpack = find_buildpack(inputs.buildpacks_dir, element.id, element.version)
+        start = StepStart(
+            buildpack,
+            inputs.layers_dir / directory_name(element.id),
+            tuple(entries_for(plan, element.id, extension=False)),
+            environments.base,
+            environments.platform_files,
+            environments.build_config_files,
+        )
+        if _withheld(context, start):
+            break
+        content = step_key.upstream_content(upstream, environment)
+        fields = {**step_fields(context, start, app), "upstream": step_key.field_digest("upstream", content)}
+        expected[element.id] = ExpectedStep(key_of(fields), fields)
+        record = find(expected[element.id].key)
+        if record is None or record.app_after is None or record.environment_after is None:
+            break
+        app, environment = record.app_after, record.environment_after
+        upstream += step_key.build_layers(element.id, record.layers)
+        unmet = Build.model_validate(record.outputs.get("build.toml", {})).unmet
+        plan = without_met(plan, met_names(start.plan, unmet))
+    return expected
 
 
 def environment_digest(environment: Mapping[str, str]) -> Digest:
