@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.image import METADATA_LABEL
+from lifecycle.cache.targets.inline import inline_steps
 from lifecycle.errors import CorruptImageError, ForeignSourceError, ImageError
 from lifecycle.images.store import BlobSource
 from lifecycle.images.stored_image import layer_descriptor
@@ -81,10 +82,21 @@ def source_of_image(image: Image) -> ImageSource:
             return ImageSource(CACHE_IMAGE, image, steps_of_cache(metadata, image.config, image.manifest))
         if LIFECYCLE_LABEL in labels:
             said = read_lifecycle_metadata(labels[LIFECYCLE_LABEL])
-            return ImageSource(APP_IMAGE, image, steps_of_app(said, image.config, image.manifest))
+            return ImageSource(APP_IMAGE, image, _with_keys(steps_of_app(said, image.config, image.manifest), image))
     except ValueError as error:
         raise CorruptImageError(f"has a label that can't be understood: {_line(error)}", where=image.name) from error
     raise ForeignSourceError("is an image that no lifecycle made", where=image.name)
+
+
+def _with_keys(steps: tuple[CachedStep, ...], image: Image) -> tuple[CachedStep, ...]:
+    """Return the steps with the keys of an inline cache, where the image is one."""
+    keys = {each.buildpack_id: each for each in inline_steps(image.config, image.manifest) or ()}
+    return tuple(
+        replace(step, key=keys[step.buildpack_id].key, record=keys[step.buildpack_id].record)
+        if step.buildpack_id in keys
+        else step
+        for step in steps
+    )
 
 
 def _line(error: ValueError) -> str:

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.sources.blobs import LayoutBlobs, RegistryBlobs
+from lifecycle.cache.sources.buildkit import open_buildkit
 from lifecycle.cache.sources.image import source_of_image
 from lifecycle.cache.sources.model import Opened, Status
 from lifecycle.cache.sources.volume import is_volume, open_volume
 from lifecycle.cache.specification import DISTRIBUTED, LOCAL, redacted
+from lifecycle.cache.targets.buildkit_manifest import CONFIG_TYPE
 from lifecycle.errors import (
     AccessDeniedError,
     CacheError,
@@ -35,7 +37,6 @@ from lifecycle.progress import NO_PROGRESS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lifecycle.cache.sources.blobs import Blobs
     from lifecycle.cache.sources.model import Source
     from lifecycle.cache.specification import CacheSpec
     from lifecycle.images.layout_files import LayoutFiles
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 DEADLINE: Final = 20.0
 """Seconds for opening one source, and for a sign of it between bytes, unless it says ``timeout``."""
 
-BUILDKIT_CONFIG: Final = "application/vnd.buildkit.cacheconfig.v0"
 _DEFAULT_TAG: Final = "latest"
 
 
@@ -127,7 +127,8 @@ class Opener:
             return None
         location = at_digest(reference, stored.digest)
         if _is_buildkit(stored.data, stored.media_type, where=location.name):
-            return _open_buildkit(stored.data, stored.media_type, location.name, RegistryBlobs(client, location))
+            blobs = RegistryBlobs(client, location)
+            return open_buildkit(stored.data, media_type=stored.media_type, name=location.name, blobs=blobs)
         chosen = for_platform(client, reference, stored, self._platform)
         if chosen is None:
             raise ImageNotFoundError(f"has no variant for {self._platform}", where=location.name)
@@ -154,7 +155,7 @@ class Opener:
         blobs = LayoutBlobs(files)
         data = b"".join(blobs.chunks(chosen))
         if _is_buildkit(data, chosen.media_type, where=name):
-            return _open_buildkit(data, chosen.media_type, name, blobs)
+            return open_buildkit(data, media_type=chosen.media_type, name=name, blobs=blobs)
         image = open_layout_image(files, layout_for_platform(files, (chosen,), self._platform), name=name)
         return source_of_image(image)
 
@@ -181,14 +182,8 @@ class Opener:
 def _is_buildkit(data: bytes, media_type: str, *, where: str) -> bool:
     """Say whether a manifest, or an index of blobs, is a cache in the format of BuildKit."""
     if media_type in INDEX_TYPES:
-        return any(each.media_type == BUILDKIT_CONFIG for each in read_index(data, where=where))
-    return read_manifest(data, where=where).config.media_type == BUILDKIT_CONFIG
-
-
-def _open_buildkit(data: bytes, media_type: str, name: str, blobs: Blobs) -> Source:
-    """Read a cache in the format of BuildKit; only those that a lifecycle wrote hold layers of buildpacks."""
-    del data, media_type, blobs
-    raise ForeignSourceError("is a cache of BuildKit, from which no layer of a buildpack can be restored", where=name)
+        return any(each.media_type == CONFIG_TYPE for each in read_index(data, where=where))
+    return read_manifest(data, where=where).config.media_type == CONFIG_TYPE
 
 
 def _late(seconds: float) -> str:

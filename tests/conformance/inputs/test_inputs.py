@@ -162,11 +162,11 @@ TABLE = [
 BESIDE_THE_SPECIFICATION = {
     "analyzer": {"-no-color"},
     "builder": {"-no-color"},
-    "creator": {"-build-config", "-launcher-sbom", "-no-color", "-parallel", "-system"},
+    "creator": {"-build-config", "-cache-from", "-cache-report", "-launcher-sbom", "-no-color", "-parallel", "-system"},
     "detector": {"-no-color"},
-    "exporter": {"-image", "-no-color", "-parallel", "-run-image"},
+    "exporter": {"-cache-report", "-image", "-no-color", "-parallel", "-run-image"},
     "rebaser": {"-image", "-no-color"},
-    "restorer": {"-generated", "-layout", "-layout-dir", "-no-color"},
+    "restorer": {"-cache-from", "-cache-report", "-generated", "-layout", "-layout-dir", "-no-color"},
 }
 
 
