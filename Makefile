@@ -21,6 +21,12 @@ types: .venv/developing
 unit: .venv/developing
 	$(BIN)/pytest -n auto
 
+# Figures to compare within one run; benchmarks of the daemon want DOCKER_HOST, see each file.
+bench: .venv/developing
+	$(BIN)/python tests/bench/bench_startup.py
+	$(BIN)/python tests/bench/bench_launcher.py
+	$(BIN)/python tests/bench/bench_memory.py --sizes 50 500
+
 status: .venv/developing
 	$(BIN)/python spec/status.py
 

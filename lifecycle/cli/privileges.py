@@ -1,7 +1,7 @@
 """From root to the user of a build: what needs root is opened, directories are given away, then there is no way back.
 
 Spec: platform.md "Usage" of each phase (``-uid``, ``-gid``).  Reference: priv, and ``Privileges`` of each command.
-ADR 0007 says where we differ.
+ADR 0008 says where we differ.
 """
 
 from __future__ import annotations
