@@ -72,16 +72,20 @@ def _layer_row(layer: RestoredLayer) -> LayerRow:
 
 
 def report_export(report: CacheReport, verdicts: Iterable[LayerVerdict], *, taken: Iterable[str]) -> CacheReport:
-    """Return the report after an export; ``taken`` are the ids of layers that a named source gave to the image."""
+    """Return the report after an export; ``taken`` are the ids of layers that a named source gave to the image.
+
+    A verdict without a size is on a layer of which the buildpack left metadata only.
+    """
     rows = {row.id: row for row in report.layer}
     taken = set(taken)
     for verdict in verdicts:
         if verdict.kind is not LayerKind.BUILDPACK:
             continue
         row = rows.get(verdict.id)
-        if verdict.action is Action.REUSE and row is not None and verdict.id in taken:
+        kept = verdict.action is Action.REUSE and not verdict.size
+        if kept and row is not None and verdict.id in taken:
             rows[verdict.id] = row.model_copy(update={"action": CacheAction.MOUNTED, "reason": verdict.reason})
-        elif verdict.action is Action.ADD and (row is None or row.action != CacheAction.RESTORED):
+        elif not kept and (row is None or row.action != CacheAction.RESTORED):
             buildpack, _, name = verdict.id.rpartition(":")
             why = _miss(report, buildpack) if row is None else row.reason
             if row is not None and row.action == CacheAction.METADATA_ONLY:
