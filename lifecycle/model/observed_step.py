@@ -20,7 +20,7 @@ class ObservedStep:
     """The fields of a step's key but for ``upstream``, which takes the diffIDs that export finds.
 
     ``environment`` is the digest of the build environment before the step and ``environment_after`` after it,
-    ``app_after`` that of the app directory after it.  ``withheld`` says why the step may have no key, ``""`` if it may.
+    ``app_after`` that of the app directory after it.  ``withheld`` says why the step has no key and no fields, ``""`` if it has.
     """
 
     buildpack_id: str

@@ -96,14 +96,15 @@ class StepRecorder:
             self._app = tree_digest(self._context.app_dir)
         info = start.buildpack.descriptor.buildpack
         environment = environment_digest(start.environment)
+        withheld = _withheld(self._context, start)
         observed = ObservedStep(
             buildpack_id=info.id,
             version=info.version,
-            fields=step_fields(self._context, start, self._app),
+            fields={} if withheld else step_fields(self._context, start, self._app),
             environment=environment,
             environment_after=environment,
             app_after=self._app,
-            withheld=_withheld(self._context, start),
+            withheld=withheld,
             facts=self._context.facts,
         )
         self._steps.append(observed)
