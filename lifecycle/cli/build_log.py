@@ -204,13 +204,13 @@ class BuildLog:
     def restored_from(self, report: CacheReport) -> None:
         """Say of each source what it is, and of each layer which one it comes from or why from none."""
         for source in report.source:
-            self._event("cache-source", **source.struct())
+            self._event("cache-source", source=source.struct())
             if source.status == "ok":
                 self._line(f"    #{source.index} {short(source.name or source.spec)} ({source.kind})")
         for step in report.step:
-            self._event("cache-step", **step.struct())
+            self._event("cache-step", step=step.struct())
         for layer in report.layer:
-            self._event("restore", **{"layer": layer.id, "restored": layer.action, **layer.struct()})
+            self._event("restore", layer=layer.id, restored=layer.action, reason=layer.reason, cache=layer.struct())
             self._line(f"    {_fate_of(layer, report)}")
         known = {layer.buildpack for layer in report.layer}
         for step in report.step:
@@ -229,7 +229,7 @@ class BuildLog:
             size=verdict.size,
         )
         shown = size_text(verdict.size) if verdict.size else ""
-        self._line(f"    {_VERBS[verdict.action.value]:<7} {shown:>9}  {verdict.id}: {verdict.reason}")
+        self._line(f"    {_VERBS[verdict.action.value]:<7} {shown:>9}  {verdict.id}: {short(verdict.reason)}")
 
     def cached(self, verdict: LayerVerdict) -> None:
         """Say of each cached layer whether it is new, and why."""

@@ -145,6 +145,12 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def remove_build(path: Path) -> bool:
+    """Remove a build unless a process holds it; say whether it is gone."""
+    _remove_unless_held(path)
+    return not path.exists()
+
+
 def _remove_unless_held(path: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(path / _LOCK, os.O_RDWR)

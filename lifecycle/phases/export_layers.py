@@ -111,7 +111,7 @@ class LayerStack:
             id=candidate.id,
             kind=candidate.kind,
             action=Action.REUSE,
-            reason=f"kept: buildpack left metadata only, and {taken.image.name} has the layer",
+            reason=f"kept: buildpack left metadata only, the layer is in {taken.image.reference}",
             created_by=candidate.created_by,
             diff_id=taken.diff_id,
         )

@@ -1,0 +1,133 @@
+"""``lifecycle cache``: what caches hold, why a layer came back or didn't, and what is kept on disk."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lifecycle.cli.build_log import BuildLog, Style
+from lifecycle.cli.exit_codes import exit_code
+from lifecycle.errors import LifecycleError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lifecycle.cli.cache_views import View
+
+cache = typer.Typer(
+    name="cache",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Look into caches of layers: images in registries, layouts, cache directories.",
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+_Insecure = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--insecure-registry", metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."
+    ),
+]
+
+
+@cache.command(short_help="Say what caches hold.")
+def inspect(
+    sources: Annotated[list[str], typer.Argument(metavar="CACHE...", help="As in lifecycle build --cache-from.")],
+    as_json: _Json = False,  # noqa: FBT002
+    insecure_registry: _Insecure = None,
+) -> None:
+    """Say of each cache what it is, and the buildpacks and layers that it holds."""
+    from lifecycle.cli.cache_views import inspect as show
+
+    with _errors():
+        _end(well=show(sources, _view(insecure_registry, as_json=as_json)))
+
+
+@cache.command(short_help="Say what a build would get from caches, and why not the rest.")
+def explain(
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[CACHE...]", help="As in lifecycle build.  [the app's own]")
+    ] = None,
+    source: Annotated[Path, typer.Option("--app", metavar="DIR", help="The app's directory.  [.]")] = Path(),
+    as_json: _Json = False,  # noqa: FBT002
+    insecure_registry: _Insecure = None,
+) -> None:
+    """Say of each layer of the app's last build where it would come from, or why from nowhere."""
+    from lifecycle.cli.cache_views import explain as show
+
+    with _errors():
+        show(sources or [], source, _view(insecure_registry, as_json=as_json))
+
+
+@cache.command(short_help="Say how two caches differ; exit code 1 if they do.")
+def diff(
+    one: Annotated[str, typer.Argument(metavar="CACHE")],
+    other: Annotated[str, typer.Argument(metavar="CACHE")],
+    as_json: _Json = False,  # noqa: FBT002
+    insecure_registry: _Insecure = None,
+) -> None:
+    """Say which layers only one of two caches has, and which differ in contents, metadata or types."""
+    from lifecycle.cli.cache_views import diff as show
+
+    with _errors():
+        _end(well=show(one, other, _view(insecure_registry, as_json=as_json)))
+
+
+@cache.command(short_help="Say what builds keep on disk.")
+def du(as_json: _Json = False) -> None:  # noqa: FBT002
+    """List the caches, images and last builds of this user, with their sizes and when they were used."""
+    from lifecycle.cli.cache_storage import usage
+
+    with _errors():
+        usage(os.environ, sys.stdout, as_json=as_json)
+
+
+@cache.command(short_help="Remove from disk what builds keep.")
+def prune(
+    older_than: Annotated[str, typer.Option(metavar="AGE", help="What was not used so long, such as 30d.")] = "",
+    max_size: Annotated[str, typer.Option(metavar="SIZE", help="The longest unused until so much is kept.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All that no process holds.")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say it and remove nothing.")] = False,  # noqa: FBT002
+    as_json: _Json = False,  # noqa: FBT002
+) -> None:
+    """Remove caches, images and last builds of this user by age and size; exit code 1 if something was in use."""
+    from lifecycle.cli.cache_storage import prune as remove
+
+    with _errors():
+        _end(
+            well=remove(
+                os.environ,
+                sys.stdout,
+                older_than=older_than,
+                max_size=max_size,
+                everything=everything,
+                dry_run=dry_run,
+                as_json=as_json,
+            )
+        )
+
+
+def _view(insecure: list[str] | None, *, as_json: bool) -> View:
+    from lifecycle.cli.cache_views import View
+
+    names = [name.strip() for name in os.environ.get("CNB_INSECURE_REGISTRIES", "").split(",") if name.strip()]
+    return View(out=sys.stdout, environment=os.environ, insecure=(*(insecure or ()), *names), as_json=as_json)
+
+
+def _end(*, well: bool) -> None:
+    if not well:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except LifecycleError as error:
+        BuildLog(Style.NORMAL).error(error)
+        raise typer.Exit(exit_code(error, None)) from None
