@@ -12,6 +12,7 @@ import typer
 
 from lifecycle import __version__
 from lifecycle.cli.build_log import BuildLog, Style
+from lifecycle.cli.cache_commands import cache
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import InvalidInputError, LifecycleError, RebaseError
@@ -34,6 +35,9 @@ app = typer.Typer(
     epilog="Platforms call the phases by name: lifecycle analyzer | detector | restorer | builder | exporter | "
     "creator | rebaser; each prints its flags with -help.",
 )
+
+
+app.add_typer(cache)
 
 
 def run_commands() -> None:

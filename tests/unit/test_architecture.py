@@ -53,7 +53,7 @@ INPUT_AND_OUTPUT = {
 
 DOORS = {
     "toml": {"files/toml_encoder.py"},
-    "typer": {"cli/commands.py"},
+    "typer": {"cli/cache_commands.py", "cli/commands.py"},
     "subprocess": {
         "executables/process.py",
         "images/registry/credential_helper.py",
