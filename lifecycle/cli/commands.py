@@ -132,6 +132,13 @@ def build(  # noqa: PLR0917  # one parameter for each option
             "mode=max also what is for builds alone; type=inline; repeatable.",
         ),
     ] = None,
+    cache_repo: Annotated[
+        str,
+        typer.Option(
+            metavar="REPO",
+            help="Share the outputs of every step with other builders: a repository in a registry, or a directory.",
+        ),
+    ] = "",
     cache_report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write where layers came from, as JSON.")
     ] = None,
@@ -176,6 +183,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
             cache_image=cache_image,
             cache_from=tuple(cache_from or _lines("CNB_CACHE_FROM")),
             cache_to=tuple(cache_to or _lines("CNB_CACHE_TO")),
+            cache_repo=cache_repo or os.environ.get("CNB_CACHE_REPO", ""),
             cache_report=cache_report,
             insecure_registries=(*(insecure_registry or ()), *_insecure_registries()),
             clear_cache=clear_cache,

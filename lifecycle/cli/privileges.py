@@ -193,7 +193,11 @@ def check_writable(settings: Settings) -> None:
     directories, files = _WRITTEN.get(settings.phase, ((), ()))
     paths = [*map(settings.path, directories), *(settings.path(name).parent for name in files)]
     if settings.switch("layout") and settings.phase in _WRITE_IMAGES and settings.text("layout_dir"):
-        paths.append(settings.path("layout_dir"))
+        from lifecycle.images.layout import locate
+
+        # The directory above them may be root's, where a platform mounts each image by itself.
+        names = (*settings.images, *settings.list("tag"))
+        paths += [locate(name, settings.path("layout_dir")).path for name in names]
     problems = {found: _problem(found) for path in paths if not os.access(found := _existing(path), os.W_OK | os.X_OK)}
     if not problems:
         return

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from parts.debian import debian_run_image
 from parts.skopeo import push_image, skopeo
 
@@ -102,7 +103,7 @@ def test_a_registry_needs_a_name_to_push_to(lifecycle):
 
 
 def test_an_app_on_debian_runs_under_docker(build, registry, dockerd, tmp_path_factory):
-    layout = debian_run_image(tmp_path_factory.mktemp("debian"))
+    layout = debian_run_image(tmp_path_factory)
     base = f"{registry.host}/debian/run:1"
     skopeo("copy", "--dest-tls-verify=false", f"oci:{layout}:run", f"docker://{base}")
     tag = "on-debian/app:1"

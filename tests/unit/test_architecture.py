@@ -30,7 +30,7 @@ ALLOWED = {
     "cache": {"errors", "oci", "model", "rules", "layers", "images", "files"},
     "phases": {
         "errors", "oci", "model", "rules", "files", "layers", "executables", "images.store", "images.scratch",
-        "cache.store", "cache.sources.model",
+        "cache.store", "cache.sources.model", "cache.distributed.model",
     },
     "launcher": {"errors"},
     "dist": {"errors", "oci", "model", "files.atomic", "layers", "images", "launcher", "__version__"},
