@@ -89,7 +89,15 @@ def _guard(directory: Path, command: Sequence[str]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    _unmount_below(directory / "data")
     shutil.rmtree(directory / "data", ignore_errors=True)
+
+
+def _unmount_below(directory: Path) -> None:
+    """Undo mounts that a daemon leaves, such as the network namespace of containers that share the host's."""
+    mounts = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for mount in sorted((each for each in mounts if directory in each.parents), reverse=True):
+        subprocess.run(["umount", "--lazy", mount], capture_output=True, check=False)
 
 
 if __name__ == "__main__":
