@@ -20,7 +20,8 @@ class ObservedStep:
     """The fields of a step's key but for ``upstream``, which takes the diffIDs that export finds.
 
     ``environment`` is the digest of the build environment before the step and ``environment_after`` after it,
-    ``app_after`` that of the app directory after it.  ``withheld`` says why the step has no key and no fields, ``""`` if it has.
+    ``app_after`` that of the app directory after it, ``None`` where it could not be read.  ``withheld`` says why the
+    step has no key and no fields, ``""`` if it has.
     """
 
     buildpack_id: str
@@ -28,7 +29,7 @@ class ObservedStep:
     fields: Mapping[str, Digest]
     environment: Digest
     environment_after: Digest
-    app_after: Digest
+    app_after: Digest | None
     withheld: str = ""
     facts: StepFacts = field(default_factory=StepFacts)
 
@@ -69,7 +70,7 @@ def _read(row: Mapping[str, Any]) -> ObservedStep:
         fields={str(name): _digest(each) for name, each in row["fields"].items()},
         environment=_digest(row["environment"]),
         environment_after=_digest(row["environment-after"]),
-        app_after=_digest(row["app-after"]),
+        app_after=None if row["app-after"] is None else _digest(row["app-after"]),
         withheld=str(row["withheld"]),
         facts=StepFacts(**{each.name: str(row["facts"][each.name]) for each in fields(StepFacts)}),
     )

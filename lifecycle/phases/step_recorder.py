@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from lifecycle.model.target import TargetData
     from lifecycle.oci.digest import Digest
     from lifecycle.phases.build import BuildInputs
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +80,7 @@ class StepContext:
 class StepRecorder:
     """A ``StepObserver`` that takes the digests of everything a step starts from.
 
-    The app directory is read once for each state that it is in.  Raises ``InvalidFileError`` for what can't be read.
+    The app directory is read once for each state that it is in.  What can't be read costs the step its key, no more.
     """
 
     def __init__(self, context: StepContext) -> None:
@@ -92,27 +95,38 @@ class StepRecorder:
 
     def before(self, start: StepStart) -> None:
         """Take the digests of what the step starts from."""
-        if self._app is None:
-            self._app = tree_digest(self._context.app_dir)
         info = start.buildpack.descriptor.buildpack
         environment = environment_digest(start.environment)
-        withheld = _withheld(self._context, start)
-        observed = ObservedStep(
-            buildpack_id=info.id,
-            version=info.version,
-            fields={} if withheld else step_fields(self._context, start, self._app),
-            environment=environment,
-            environment_after=environment,
-            app_after=self._app,
-            withheld=withheld,
-            facts=self._context.facts,
+        fields: Mapping[str, Digest] = {}
+        try:
+            if self._app is None:
+                self._app = tree_digest(self._context.app_dir)
+            withheld = _withheld(self._context, start)
+            if not withheld:
+                fields = step_fields(self._context, start, self._app)
+        except InvalidFileError as error:
+            _LOG.warning("Step %s has no key: %s", start.buildpack, error)
+            withheld = str(error)
+        self._steps.append(
+            ObservedStep(
+                buildpack_id=info.id,
+                version=info.version,
+                fields=fields,
+                environment=environment,
+                environment_after=environment,
+                app_after=self._app,
+                withheld=withheld,
+                facts=self._context.facts,
+            )
         )
-        self._steps.append(observed)
 
     def after(self, start: StepStart, environment: Mapping[str, str]) -> None:
         """Take the digests of what the step left."""
-        del start
-        self._app = tree_digest(self._context.app_dir)
+        try:
+            self._app = tree_digest(self._context.app_dir)
+        except InvalidFileError as error:
+            _LOG.warning("What step %s made of the app is not known: %s", start.buildpack, error)
+            self._app = None
         self._steps[-1] = replace(
             self._steps[-1], app_after=self._app, environment_after=environment_digest(environment)
         )
