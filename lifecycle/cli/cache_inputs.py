@@ -171,7 +171,11 @@ def load_snapshot(settings: Settings, remote: RemoteStores) -> CacheUse | None:
 
     A source that is not there any more is a warning; the export says what it lacks.
     """
-    snapshot = load(CacheSnapshot, settings.path("layers") / _SNAPSHOT, missing_ok=True)
+    try:
+        snapshot = load(CacheSnapshot, settings.path("layers") / _SNAPSHOT, missing_ok=True)
+    except LifecycleError as error:
+        _LOG.warning("Not using what the restorer said of caches: %s", error)
+        return None
     if snapshot is None:
         return None
     report = snapshot.cache
