@@ -38,37 +38,18 @@ _WRITING: Final = frozenset(
         "merge",
     }
 )
-_SHARED: Final = frozenset(
-    {
-        "ref",
-        "mode",
-        "sync",
-        "scope",
-        "cache-version",
-        "converge",
-        "mirror",
-        "shard",
-        "max-age",
-        "sign-key",
-        "verify-key",
-        "verify",
-        "salt-file",
-        "secret-env",
-        "ignore-error",
-        "timeout",
-        "registry.insecure",
-    }
-)
+_REPOSITORY: Final = frozenset({"ref", "cache-version", "ignore-error", "registry.insecure", "timeout"})
+"""What ``-cache-repo`` knows."""
+
 _SOURCE_KEYS: Final[Mapping[str, frozenset[str]]] = {
     REGISTRY: frozenset({"ref", "registry.insecure", "timeout", "verify"}),
     LOCAL: frozenset({"src", "tag", "digest", "timeout", "verify"}),
-    DISTRIBUTED: _SHARED,
+    DISTRIBUTED: frozenset({"ref", "registry.insecure", "timeout", "verify"}),
 }
 _TARGET_KEYS: Final[Mapping[str, frozenset[str]]] = {
     REGISTRY: frozenset({"ref", "registry.insecure"}) | _WRITING,
     LOCAL: frozenset({"dest", "tag", "reset"}) | _WRITING,
     INLINE: frozenset({"mode"}),
-    DISTRIBUTED: _SHARED,
 }
 _REQUIRED: Final[Mapping[tuple[str, bool], str]] = {
     (REGISTRY, False): "ref",
@@ -76,7 +57,6 @@ _REQUIRED: Final[Mapping[tuple[str, bool], str]] = {
     (LOCAL, False): "src",
     (LOCAL, True): "dest",
     (DISTRIBUTED, False): "ref",
-    (DISTRIBUTED, True): "ref",
 }
 _BOOLEANS: Final = frozenset(
     {
@@ -87,14 +67,12 @@ _BOOLEANS: Final = frozenset(
         "merge",
         "reset",
         "registry.insecure",
-        "shard",
     }
 )
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "mode": ("min", "max"),
     "compression": ("gzip", "zstd", "uncompressed"),
     "verify": ("present", "full"),
-    "converge": ("inputs", "metadata", "off"),
 }
 _TRUE: Final = frozenset({"1", "t", "true", "yes"})
 _FALSE: Final = frozenset({"0", "f", "false", "no"})
@@ -140,17 +118,25 @@ def read_target(text: str) -> CacheSpec:
     return _read(text, flag="-cache-to", keys=_TARGET_KEYS)
 
 
+def read_repository(text: str) -> CacheSpec:
+    """Read the value of ``-cache-repo``, ``REF[,key=value]...``; raise ``InvalidInputError``."""
+    fields = _fields(text, _refuser("-cache-repo", text))
+    first = fields[0] if fields[0].startswith("type=") else f"type={DISTRIBUTED},{_quoted(f'ref={fields[0]}')}"
+    return _read(",".join([first, *map(_quoted, fields[1:])]), flag="-cache-repo", keys={DISTRIBUTED: _REPOSITORY})
+
+
+def is_path(text: str) -> bool:
+    """Say whether a word is a path rather than a name in a registry."""
+    return text.startswith(_PATH)
+
+
 def redacted(text: str) -> str:
     """Return a text without the user names and passwords of its URLs and references."""
     return _USER.sub("***@", text)
 
 
 def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]]) -> CacheSpec:
-    shown = redacted(text)
-
-    def refuse(problem: str, remedy: str) -> InvalidInputError:
-        return InvalidInputError(f"{flag} {shown!r}: {problem}", remedy=remedy)
-
+    shown, refuse = redacted(text), _refuser(flag, text)
     given = _given(text, refuse, writes=flag == "-cache-to")
     kind = given.pop("type", "").lower()
     if kind == INLINE and kind not in keys:
@@ -166,13 +152,27 @@ def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]]) -> CacheS
         raise refuse(f"lacks {required}", f"add {required}=…")
     for key, value in given.items():
         _check(key, value, refuse)
-    if kind == REGISTRY:
+    if kind == REGISTRY or (kind == DISTRIBUTED and not given["ref"].startswith(_PATH)):
         try:
             parse_reference(given["ref"])
         except InvalidInputError as error:
             problem = error.message.rpartition(": ")[2]
             raise refuse(f"is not a valid image reference: {redacted(problem)}", error.remedy or "") from None
     return CacheSpec(kind, MappingProxyType(given), shown)
+
+
+def _refuser(flag: str, text: str) -> _Refuse:
+    shown = redacted(text)
+
+    def refuse(problem: str, remedy: str) -> InvalidInputError:
+        return InvalidInputError(f"{flag} {shown!r}: {problem}", remedy=remedy)
+
+    return refuse
+
+
+def _quoted(field: str) -> str:
+    doubled = field.replace('"', '""')
+    return f'"{doubled}"' if {",", '"'} & set(field) else field
 
 
 def _given(text: str, refuse: _Refuse, *, writes: bool) -> dict[str, str]:

@@ -11,6 +11,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from lifecycle.cache.specification import read_repository
 from lifecycle.cache.specification import read_source as read_cache_source
 from lifecycle.cache.specification import read_target as read_cache_target
 from lifecycle.cli import steps
@@ -18,6 +19,7 @@ from lifecycle.cli.build_images import BuildImages, destination
 from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.cache_inputs import insecure_names, open_sources, registry_of, use_of
+from lifecycle.cli.cache_repository import share_build
 from lifecycle.cli.cache_targets import open_targets
 from lifecycle.cli.flags import ParsedFlags
 from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
@@ -74,6 +76,7 @@ class BuildRequest:
     cache_image: str = ""
     cache_from: tuple[str, ...] = ()
     cache_to: tuple[str, ...] = ()
+    cache_repo: str = ""
     cache_report: Path | None = None
     insecure_registries: tuple[str, ...] = ()
     clear_cache: bool = False
@@ -94,7 +97,8 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     project = _project(request)
     specs = tuple(map(read_cache_source, request.cache_from))
     target_specs = tuple(map(read_cache_target, request.cache_to))
-    insecure = (*request.insecure_registries, *insecure_names((*specs, *target_specs)))
+    shared = (read_repository(request.cache_repo),) if request.cache_repo else ()
+    insecure = (*request.insecure_registries, *insecure_names((*specs, *target_specs, *shared)))
     remote = RemoteStores(environment, insecure=insecure, progress=log.progress)
     images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
     cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
@@ -198,6 +202,7 @@ def _settings(
         "order": str(paths.cnb / "order.toml"),
         "cache-dir": str(cache),
         "cache-image": request.cache_image,
+        "cache-repo": request.cache_repo,
         "cache-report": "" if request.cache_report is None else str(request.cache_report.absolute()),
         "run-image": request.run_image,
         "run": str(workspace.path / "run.toml"),
@@ -250,6 +255,8 @@ def _run(
         log.restored(account)
     else:
         log.restored_from(use.report)
+    taken = use.elsewhere if use else {}
+    shared = share_build(settings, remote, found.analyzed, images=images, taken=taken)
     log.heading("Building")
     metadata = steps.build(
         seen,
@@ -261,7 +268,10 @@ def _run(
         output=log.output,
         on_start=log.buildpack,
         paths=paths,
+        shared=shared,
     )
+    for row in () if shared is None else shared.rows:
+        log.note(row.told())
     warn()
     log.heading("Exporting")
     ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images, paths=paths)
@@ -272,6 +282,7 @@ def _run(
         cache=cache,
         use=use,
         targets=targets,
+        shared=shared,
         observe=log.layer,
         observe_cache=log.cached,
         progress=log.progress,

@@ -22,6 +22,7 @@ from lifecycle.cli.cache_inputs import (
     use_of,
     write_report,
 )
+from lifecycle.cli.cache_repository import share_build, shared_specs
 from lifecycle.cli.cache_targets import open_targets, target_specs
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import FlagError
@@ -103,7 +104,7 @@ class _Running:
         level = parse_level(settings.text("log_level"))
         start_log(level=level, color=color)
         self.output = raw_output(color=color)
-        caches = (*source_specs(settings), *target_specs(settings))
+        caches = (*source_specs(settings), *target_specs(settings), *shared_specs(settings))
         insecure = (*settings.list("insecure_registry"), *insecure_names(caches))
         self.remote = RemoteStores(self.environment, insecure=insecure)
         _LOG.debug("Starting %s...", self.phase)
@@ -244,6 +245,8 @@ class _Running:
             sources = steps.with_step_keys(sources, inputs, found.analyzed, steps.IN_PLACE)
             account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources)
             use = use_of(settings, found.analyzed, sources, account)
+        taken = use.elsewhere if use else {}
+        shared = share_build(settings, self.remote, found.analyzed, images=images, taken=taken)
         self._enter(Phase.BUILDER, "BUILDING")
         metadata = steps.build(
             settings,
@@ -253,12 +256,13 @@ class _Running:
             environment=self.environment,
             run=run_process,
             output=self.output,
+            shared=shared,
         )
         self._enter(None, "EXPORTING")
         ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images)
         targets = open_targets(settings, self.remote)
         self.step = Phase.EXPORTER
-        steps.export(settings, ready, images=images, cache=cache, use=use, targets=targets)
+        steps.export(settings, ready, images=images, cache=cache, use=use, targets=targets, shared=shared)
 
     def rebaser(self, settings: Settings) -> None:
         inputs = RebaseInputs(

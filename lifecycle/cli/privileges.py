@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.cli.cache_inputs import cache_names
+from lifecycle.cli.cache_repository import repository_spec
 from lifecycle.cli.cache_targets import target_specs
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import LifecycleError
@@ -114,6 +115,8 @@ def _images(settings: Settings) -> Iterator[str]:
     yield from cache_names(settings)
     with contextlib.suppress(LifecycleError):
         yield from (spec.get("ref") for spec in target_specs(settings))
+        if (shared := repository_spec(settings)) is not None:
+            yield shared.get("ref")
     if settings.switch("daemon") or settings.switch("layout"):
         return
     yield from (*settings.images, *settings.list("tag"))

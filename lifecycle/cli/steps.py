@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from lifecycle.cache.store import Cache
     from lifecycle.cli.cache_inputs import CacheUse
+    from lifecycle.cli.cache_repository import SharedBuild
     from lifecycle.cli.cache_targets import CacheTargets
     from lifecycle.cli.settings import Settings
     from lifecycle.executables.process import Runner
@@ -136,7 +137,7 @@ def known_target(analyzed: Analyzed) -> TargetData:
     recorded = analyzed.run_image.target if analyzed.run_image else None
     distro = None
     if lacks_distro(recorded):
-        _LOG.debug("target distro name/version labels not found, reading /etc/os-release file")
+        _LOG.info("target distro name/version labels not found, reading /etc/os-release file")
         distro = read_distro()
     return complete_target(recorded, distro=distro, arch=host_platform().architecture)
 
@@ -302,27 +303,38 @@ def build(
     output: Callable[[bytes], None],
     on_start: Callable[[Buildpack], None] = lambda _: None,
     paths: ImagePaths = IN_PLACE,
+    shared: SharedBuild | None = None,
 ) -> BuildMetadata:
-    """Run the group's buildpacks and leave metadata.toml for exporter and launcher."""
+    """Run the group's buildpacks and leave metadata.toml for exporter and launcher.
+
+    With ``shared`` each step ends with the outputs that other builders have too.
+    """
     from lifecycle.phases.build import NO_OBSERVER
     from lifecycle.phases.build import build as phase
 
     inputs = build_inputs(settings, analyzed, group, plan, environment=environment)
-    seen = _recorder(inputs, analyzed, paths) if settings.list("cache_to") else None
+    version = shared.cache_version if shared else ""
+    seen = _recorder(inputs, analyzed, paths, version) if settings.list("cache_to") or shared else None
     remove_observed(inputs.layers_dir)
-    built = phase(inputs, run=run, output=output, on_buildpack_start=on_start, observer=seen or NO_OBSERVER)
+    run_all = partial(phase, inputs, run=run, output=output, on_buildpack_start=on_start, observer=seen or NO_OBSERVER)
+    if shared is None or seen is None:
+        built = run_all()
+    else:
+        with shared.converging(inputs, seen, paths) as settle:
+            built = run_all(settle=settle)
     save_metadata(inputs.layers_dir / "config" / "metadata.toml", built.metadata, settings.api)
-    if seen is not None:
+    if seen is not None and settings.list("cache_to"):
         save_observed(inputs.layers_dir, seen.steps)
     return built.metadata
 
 
-def _recorder(inputs: BuildInputs, analyzed: Analyzed, paths: ImagePaths) -> StepRecorder:
+def _recorder(inputs: BuildInputs, analyzed: Analyzed, paths: ImagePaths, version: str) -> StepRecorder:
     """Return who takes down what the keys of the steps consist of."""
     from lifecycle.cli.step_context import step_context
     from lifecycle.phases.step_recorder import StepRecorder
 
-    return StepRecorder(step_context(inputs, analyzed, image_layers_dir=str(paths.layers_dir or "")))
+    context = step_context(inputs, analyzed, image_layers_dir=str(paths.layers_dir or ""))
+    return StepRecorder(replace(context, cache_version=version))
 
 
 def with_step_keys(sources: CacheSources, inputs: BuildInputs, analyzed: Analyzed, paths: ImagePaths) -> CacheSources:
@@ -435,13 +447,15 @@ def export(
     cache: Cache | None,
     use: CacheUse | None = None,
     targets: CacheTargets | None = None,
+    shared: SharedBuild | None = None,
     observe: Callable[[LayerVerdict], None] = lambda _: None,
     observe_cache: Callable[[LayerVerdict], None] = lambda _: None,
     progress: Progress = NO_PROGRESS,
 ) -> Exported:
     """Write the image, report.toml and then the cache, whose failure is only a warning.
 
-    ``use`` is what restoration found in the caches that the user named, ``targets`` those that are written at the end.
+    ``use`` is what restoration found in the caches that the user named, ``targets`` those that are written at the end,
+    ``shared`` what became of the steps in a cache that builders share.
     With ``-parallel`` the cache is prepared meanwhile, but takes the place of the old one only after the image.
     """
     from lifecycle.phases.cache_export import export_cache
@@ -460,12 +474,7 @@ def export(
             progress=progress,
             before_write=partial(targets.before_write, ready.inputs) if targets else lambda image, _: image,
         )
-        report = exported.report
-        if use is not None:
-            report = report.model_copy(update={"cache": use.exported(exported.verdicts)})
-        save(settings.path("report"), report.struct())
-        if report.cache is not None:
-            write_report(settings.optional_path("cache_report"), report.cache)
+        _save_reports(settings, exported, use, shared)
         return exported
 
     def write_image_and_cache(work_dir: str) -> Exported:
@@ -496,3 +505,14 @@ def export(
         if targets is not None:
             targets.write(ready.inputs)
         return exported
+
+
+def _save_reports(settings: Settings, exported: Exported, use: CacheUse | None, shared: SharedBuild | None) -> None:
+    report = exported.report
+    if use is not None:
+        report = report.model_copy(update={"cache": use.exported(exported.verdicts)})
+    if shared is not None:
+        report = report.model_copy(update={"cache": shared.reported(report.cache)})
+    save(settings.path("report"), report.struct())
+    if report.cache is not None:
+        write_report(settings.optional_path("cache_report"), report.cache)

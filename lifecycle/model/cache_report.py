@@ -15,6 +15,8 @@ from pydantic import Field
 from lifecycle.model.base import ListOf, SpecModel
 from lifecycle.oci.gojson import Struct
 
+_SHOWN = 10
+
 
 @unique
 class CacheAction(StrEnum):
@@ -113,11 +115,51 @@ class StepRow(SpecModel):
         )
 
 
+class SettledRow(SpecModel):
+    """One step in a cache that builders share: ``outcome`` is won, known, adopted or unpublished (and why).
+
+    ``record`` is the digest that all builders have for this ``key`` and ``generation``; ``failures`` counts tries to
+    agree that others overtook; ``differing`` are the paths in which what this builder made was not the record.
+    """
+
+    buildpack: str
+    key: str = ""
+    outcome: str
+    record: str = ""
+    generation: int = 0
+    failures: int = 0
+    differing: ListOf[str] = ()
+    reason: str = ""
+
+    def told(self) -> str:
+        """Return it as a line of a log."""
+        if not self.record:
+            return f"{self.outcome} {self.buildpack}: {self.reason}"
+        shown = ", ".join(self.differing[:_SHOWN])
+        more = len(self.differing) - _SHOWN
+        differing = f", its own differed in {shown}{f' and {more} more' if more > 0 else ''}" if shown else ""
+        return f"{self.outcome} {self.buildpack} {self.record}{differing}"
+
+    def struct(self) -> Struct:
+        """Return the table, without what is empty."""
+        return _present(
+            buildpack=self.buildpack,
+            key=self.key,
+            outcome=self.outcome,
+            record=self.record,
+            generation=self.generation,
+            failures=self.failures,
+            differing=list(self.differing),
+            reason=self.reason,
+        )
+
+
 class CacheReport(SpecModel):
     """The table ``[cache]``."""
 
     source: ListOf[SourceRow] = ()
     step: ListOf[StepRow] = ()
+    settled: ListOf[SettledRow] = ()
     layer: ListOf[LayerRow] = ()
 
     def named(self, index: int) -> str:
@@ -138,6 +180,7 @@ class CacheReport(SpecModel):
         return _present(
             source=[each.struct() for each in self.source],
             step=[each.struct() for each in self.step],
+            settled=[each.struct() for each in self.settled],
             layer=[each.struct() for each in self.layer],
             totals=self.totals(),
         )

@@ -151,9 +151,11 @@ def build(
     on_buildpack_start: Callable[[Buildpack], None] = _unobserved,
     on_buildpack_finish: Callable[[BuildpackAccount], None] = _unobserved,
     observer: StepObserver = NO_OBSERVER,
+    settle: Callable[[StepStart], None] = _unobserved,
 ) -> Built:
     """Run ``bin/build`` of every buildpack of the group and collect what they leave.
 
+    ``settle`` hears that ``bin/build`` has ended before anything of it is read, and may replace what it left.
     Raises ``BuildpackBuildError`` for an executable that fails, ``BuildpackApiError`` for an API that is not
     supported and ``BuildError`` for anything else.
     """
@@ -165,7 +167,7 @@ def build(
         for buildpack in buildpacks:
             _log.debug("Running build for buildpack %s", buildpack)
             on_buildpack_start(buildpack)
-            account = state.run_buildpack(buildpack, run=run, output=output, observer=observer)
+            account = state.run_buildpack(buildpack, run=run, output=output, observer=observer, settle=settle)
             accounts.append(account)
             on_buildpack_finish(account)
             _log.debug("Finished running build for buildpack %s", buildpack)
@@ -225,7 +227,13 @@ class _Build:
         self._build_bom: list[AttributedBomEntry] = []
 
     def run_buildpack(
-        self, buildpack: Buildpack, *, run: Runner, output: Callable[[bytes], None], observer: StepObserver
+        self,
+        buildpack: Buildpack,
+        *,
+        run: Runner,
+        output: Callable[[bytes], None],
+        observer: StepObserver,
+        settle: Callable[[StepStart], None],
     ) -> BuildpackAccount:
         """Run one buildpack and take in what it left."""
         buildpack_id = buildpack.descriptor.buildpack.id
@@ -243,6 +251,7 @@ class _Build:
         start = time.monotonic()
         self._execute(buildpack, directory, given, run=run, output=output)
         seconds = time.monotonic() - start
+        settle(step)
         outputs = read_build_outputs(directory)
         for layer in outputs.layers:
             if layer.ignored:

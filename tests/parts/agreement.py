@@ -40,7 +40,10 @@ def answers_of(directory: Path) -> list[dict]:
 
 
 def check_agreement(names: list[str], answers: list[dict]) -> dict[str, str]:
-    """Return the outcome of each key (in the tag's spelling); fail where two differ, or nobody proposed one."""
+    """Return the outcome of each key (in the tag's spelling); fail where two differ.
+
+    With `answers`, fail also for one that nobody proposed or voted for.
+    """
     decided = defaultdict(set)
     proposed = defaultdict(set)
     for name in names:
@@ -54,8 +57,8 @@ def check_agreement(names: list[str], answers: list[dict]) -> dict[str, str]:
     several = {key: values for key, values in decided.items() if len(values) > 1}
     assert not several, f"disagreement: {several}"
     for (key, generation), (value,) in decided.items():
-        assert value in proposed[key], f"{value} was decided for {key} in {generation}, which nobody proposed"
         if answers:
+            assert value in proposed[key], f"{value} was decided for {key} in {generation}, which nobody proposed"
             votes = [name for name in names if name.startswith(f"a.{key}.") and name.endswith(f".{value}")]
             assert votes, f"{value} was decided for {key} without a vote"
     return {key: value for (key, _), (value,) in decided.items()}

@@ -161,13 +161,16 @@ TABLE = [
 # The flags that the reference accepts and the specification's usage does not list, or lists later.
 BESIDE_THE_SPECIFICATION = {
     "analyzer": {"-no-color"},
-    "builder": {"-no-color"},
-    "creator": {"-build-config", "-cache-from", "-cache-report", "-launcher-sbom", "-no-color", "-parallel", "-system"},
+    "builder": {"-cache-to", "-no-color"},
+    "creator": {
+        "-build-config", "-cache-from", "-cache-repo", "-cache-report", "-cache-to", "-launcher-sbom", "-no-color",
+        "-parallel", "-system",
+    },
     "detector": {"-no-color"},
-    "exporter": {"-cache-report", "-image", "-no-color", "-parallel", "-run-image"},
+    "exporter": {"-cache-report", "-cache-to", "-image", "-no-color", "-parallel", "-run-image"},
     "rebaser": {"-image", "-no-color"},
     "restorer": {"-cache-from", "-cache-report", "-generated", "-layout", "-layout-dir", "-no-color"},
-}
+}  # fmt: skip
 
 
 def minor(api):

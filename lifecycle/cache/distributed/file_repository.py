@@ -1,0 +1,93 @@
+"""A distributed cache in a directory: ``blobs/sha256/<hex>`` for blobs and records, ``tags`` for names."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+from lifecycle.cache.directories import sync_directory
+from lifecycle.cache.distributed.file_log import FileLog
+from lifecycle.cache.distributed.tags import Stored
+from lifecycle.errors import CacheError, CorruptImageError
+from lifecycle.oci.digest import digest_of, verified
+from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lifecycle.oci.digest import Digest
+
+_CHUNK = 1 << 18
+
+
+class FileRepository:
+    """The directory ``path``, which is made with the first blob."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._blobs = path / "blobs" / "sha256"
+        self.log = FileLog(path / "tags")
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self._path)
+
+    def has_blob(self, blob: Descriptor) -> bool:
+        """Say whether a blob is there, and as long as it should be."""
+        try:
+            return self._file(blob.digest).stat().st_size == blob.size
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
+
+    def put_blob(self, blob: Descriptor, open_chunks: Callable[[], Iterator[bytes]]) -> None:
+        """Write a blob under a temporary name, and rename it once it is whole and on disk."""
+        target = self._file(blob.digest)
+        temporary = target.with_name(f".new-{secrets.token_hex(8)}")
+        try:
+            self._blobs.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("xb") as file:
+                    file.writelines(verified(open_chunks(), digest=blob.digest, size=blob.size, where=self.name))
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
+            sync_directory(self._blobs)
+        except OSError as error:
+            raise CacheError(f"can't be written: {error.strerror}", where=self._path) from error
+
+    def blob(self, blob: Descriptor) -> Iterator[bytes]:
+        """Yield a blob, verified while it is read."""
+        return verified(self._chunks(blob.digest), digest=blob.digest, size=blob.size, where=self.name)
+
+    def put_record(self, data: bytes) -> None:
+        """Write a manifest and its tag."""
+        descriptor = Descriptor(OCI_MANIFEST, len(data), digest_of(data))
+        self.put_blob(descriptor, lambda: iter((data,)))
+        self.log.append(Stored(descriptor.digest).name)
+
+    def record(self, digest: Digest) -> bytes | None:
+        """Return a manifest."""
+        try:
+            return b"".join(verified(self._chunks(digest), digest=digest, size=None, where=self.name))
+        except CorruptImageError:
+            return None
+
+    def _chunks(self, digest: Digest) -> Iterator[bytes]:
+        try:
+            with self._file(digest).open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+        except FileNotFoundError as error:
+            raise CorruptImageError(f"lacks the blob {digest}", where=self.name) from error
+        except OSError as error:
+            raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
+
+    def _file(self, digest: str) -> Path:
+        return self._blobs / digest.removeprefix("sha256:")

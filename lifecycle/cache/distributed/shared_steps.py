@@ -1,0 +1,110 @@
+"""Publishing what a step left, or taking over what another builder published for the same key."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.cache.distributed.adopt import adopt
+from lifecycle.cache.distributed.consensus import Outcome
+from lifecycle.cache.distributed.model import Fate, FinishedStep, Settled
+from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep, read_own_step
+from lifecycle.cache.distributed.propose import propose
+from lifecycle.cache.distributed.publish import fetch, publish
+from lifecycle.cache.distributed.tags import Closed, seen_of
+from lifecycle.errors import CacheError, CorruptImageError, UnsafeArchiveError, VerificationError
+
+if TYPE_CHECKING:
+    from lifecycle.cache.distributed.repository import Repository
+    from lifecycle.cache.distributed.step_manifest import StepManifest
+    from lifecycle.model.step_record import StepRecord
+    from lifecycle.oci.digest import Digest
+
+_LOG = logging.getLogger(__name__)
+_BROKEN = (CorruptImageError, UnsafeArchiveError, VerificationError)
+_TRIES = 2
+_MOST_GENERATIONS = 3
+"""How many broken records of one key are replaced before the cache is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConvergingSteps:
+    """The steps of a build whose outputs are shared in ``repository``; ``work_dir`` has room for layers."""
+
+    repository: Repository
+    places: LayerPlaces
+    work_dir: Path
+
+    @property
+    def name(self) -> str:
+        """How messages call the cache."""
+        return self.repository.name
+
+    def read(self, step: FinishedStep) -> StepRecord:
+        """Return what a step left."""
+        return read_own_step(step, self.places).record
+
+    def settle(self, step: FinishedStep) -> Settled:
+        """Publish what a step with a key left, or replace it by the record of that key.
+
+        A record whose bytes are not what it says is closed after two tries, and a next generation begins.
+        """
+        key = step.key
+        if key is None:
+            raise CacheError(f"a step of {step.buildpack} without a key can't be shared", where=self.name)
+        own = read_own_step(step, self.places)
+        for _ in range(_MOST_GENERATIONS):
+            outcome = self._outcome(own, key)
+            if isinstance(outcome, Settled):
+                return outcome
+            for tries_left in reversed(range(_TRIES)):
+                try:
+                    return self._take(own, key, outcome)
+                except _BROKEN as error:
+                    _LOG.warning("The record %s of %s is broken: %s", outcome.value, step.buildpack, error)
+                    if not tries_left:
+                        self.repository.log.append(Closed(key, outcome.generation).name)
+        raise CacheError(f"{_MOST_GENERATIONS} records of {step.buildpack} are broken", where=self.name)
+
+    def _outcome(self, own: OwnStep, key: Digest) -> Outcome | Settled:
+        """Return which record is decided; ``Settled`` where it is our own."""
+        seen = seen_of(self.repository.log.names(), key)
+        if seen.decided is not None:
+            return Outcome(seen.generation, seen.decided, 0)
+        work_dir = Path(tempfile.mkdtemp(prefix="publishing-", dir=self.work_dir))
+        try:
+            mine, open_blob = own.packed(work_dir)
+            publish(self.repository, mine, open_blob)
+            outcome = propose(self.repository.log, key, mine.digest)
+        finally:
+            shutil.rmtree(work_dir, ignore_errors=True)
+        if outcome.value != mine.digest:
+            return outcome
+        return _settled(Fate.WON, mine, outcome)
+
+    def _take(self, own: OwnStep, key: Digest, outcome: Outcome) -> Settled:
+        winner = fetch(self.repository, outcome.value, key=key)
+        if winner.contents() == own.record and winner.files == own.files:
+            return _settled(Fate.KNOWN, winner, outcome)
+        if winner.record.app_after != own.record.app_after:
+            raise CacheError(
+                "was made by a step that left another app directory, which records do not hold",
+                where=f"{self.name}@{outcome.value}",
+            )
+        paths = adopt(self.repository, winner, own, self.places)
+        return _settled(Fate.ADOPTED, winner, outcome, paths)
+
+
+def _settled(fate: Fate, step: StepManifest, outcome: Outcome, differing: tuple[str, ...] = ()) -> Settled:
+    return Settled(
+        fate=fate,
+        record=step.record,
+        digest=outcome.value,
+        generation=outcome.generation,
+        failures=outcome.failures,
+        differing=differing,
+    )

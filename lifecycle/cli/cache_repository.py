@@ -1,0 +1,138 @@
+"""The cache that builders share: the value of ``-cache-repo``, from inputs to settled steps."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.cache.specification import CacheSpec, is_path, read_repository
+from lifecycle.images.store import ReusedLayer
+from lifecycle.model.cache_report import CacheReport
+from lifecycle.oci.digest import DiffId, is_digest
+from lifecycle.oci.reference import parse_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from lifecycle.cache.distributed.repository import Repository
+    from lifecycle.cli.remote_stores import RemoteStores
+    from lifecycle.cli.settings import Settings
+    from lifecycle.cli.steps import ImagePaths
+    from lifecycle.images.registry.client import RegistryClient
+    from lifecycle.images.store import ImageStore
+    from lifecycle.model.analyzed import Analyzed
+    from lifecycle.model.cache_report import SettledRow
+    from lifecycle.phases.build import BuildInputs
+    from lifecycle.phases.converging import StepConverger
+    from lifecycle.phases.step_recorder import StepRecorder
+
+
+def repository_spec(settings: Settings) -> CacheSpec | None:
+    """Return the value of ``-cache-repo``, ``None`` where there is none; raise ``InvalidInputError``."""
+    text = settings.text("cache_repo")
+    return read_repository(text) if text else None
+
+
+def shared_specs(settings: Settings) -> tuple[CacheSpec, ...]:
+    """Return that value as a list of none or one."""
+    found = repository_spec(settings)
+    return () if found is None else (found,)
+
+
+def open_repository(spec: CacheSpec, client: Callable[[], RegistryClient]) -> Repository:
+    """Return the registry's repository or the directory that a cache names."""
+    if is_path(spec.get("ref")):
+        from lifecycle.cache.distributed.file_repository import FileRepository
+
+        return FileRepository(Path(spec.get("ref")).absolute())
+    from lifecycle.cache.distributed.registry_repository import RegistryRepository
+
+    return RegistryRepository(client(), parse_reference(spec.get("ref")))
+
+
+@dataclass(slots=True)
+class SharedBuild:
+    """One build's part in a cache that builders share.
+
+    ``reused`` gives, by ids, the layers of which buildpacks may leave the metadata only.
+    """
+
+    spec: CacheSpec
+    repository: Repository
+    reused: Mapping[str, ReusedLayer]
+    uid: int
+    gid: int
+    converger: StepConverger | None = None
+
+    @property
+    def cache_version(self) -> str:
+        """What the user counts up to begin anew."""
+        return self.spec.get("cache-version")
+
+    @property
+    def rows(self) -> tuple[SettledRow, ...]:
+        """What became of the steps."""
+        return tuple(self.converger.rows) if self.converger is not None else ()
+
+    @contextlib.contextmanager
+    def converging(self, inputs: BuildInputs, recorder: StepRecorder, paths: ImagePaths) -> Iterator[StepConverger]:
+        """Settle the steps of a build."""
+        from lifecycle.cache.distributed.own_step import LayerPlaces
+        from lifecycle.cache.distributed.shared_steps import ConvergingSteps
+        from lifecycle.phases.converging import StepConverger
+
+        places = LayerPlaces(
+            layers_dir=inputs.layers_dir.resolve(),
+            image_layers_dir=paths.layers_dir,
+            uid=self.uid,
+            gid=self.gid,
+            normalise_ancestors=paths.normalise_ancestors,
+        )
+        with tempfile.TemporaryDirectory(prefix="lifecycle.cache-repo.layer") as work_dir:
+            self.converger = StepConverger(
+                ConvergingSteps(self.repository, places, Path(work_dir)),
+                recorder,
+                app_dir=inputs.app_dir,
+                reused=self.reused,
+                strict=not self.spec.enabled("ignore-error", default=True),
+            )
+            yield self.converger
+
+    def reported(self, report: CacheReport | None) -> CacheReport:
+        """Return the report with what became of the steps."""
+        return (report or CacheReport()).model_copy(update={"settled": self.rows})
+
+
+def share_build(
+    settings: Settings,
+    remote: RemoteStores,
+    analyzed: Analyzed,
+    *,
+    images: ImageStore,
+    taken: Mapping[str, ReusedLayer],
+) -> SharedBuild | None:
+    """Return the build's part in the cache that ``-cache-repo`` names, ``None`` where there is none.
+
+    ``taken`` are the launch layers that come from named sources; others may come from the previous image.
+    """
+    spec = repository_spec(settings)
+    if spec is None:
+        return None
+    repository = open_repository(spec, lambda: remote.client)
+    reused = {**_of_previous(analyzed, images), **taken}
+    return SharedBuild(spec, repository, reused, settings.number("uid"), settings.number("gid"))
+
+
+def _of_previous(analyzed: Analyzed, images: ImageStore) -> dict[str, ReusedLayer]:
+    previous = images.find(analyzed.image.reference) if analyzed.image and analyzed.image.reference else None
+    if previous is None:
+        return {}
+    return {
+        f"{buildpack.key}:{name}": ReusedLayer(previous, DiffId(layer.sha))
+        for buildpack in analyzed.metadata.buildpacks or ()
+        for name, layer in buildpack.layers.items()
+        if is_digest(layer.sha) and layer.sha in previous.config.diff_ids
+    }
