@@ -80,7 +80,7 @@ def damaged(builds, fault_proxy, kind, spec, fault):
         builds.readable(path)
     if fault == "denied":
         path.chmod(0)
-    return f"type=local,src={path},timeout=1.5"
+    return f"type=local,src={path}{',timeout=1' if fault == 'hanging' else ''}"
 
 
 def damaged_image(fault_proxy, spec, fault):
@@ -95,7 +95,7 @@ def damaged_image(fault_proxy, spec, fault):
             proxy.fault(Delay(60), times=None)
         case "corrupt":
             proxy.fault(FlipByte(40), method="GET", path="/blobs/", times=None)
-    return f"type=registry,ref={proxy.host}/{rest},timeout=1.5"
+    return f"type=registry,ref={proxy.host}/{rest}{',timeout=1' if fault == 'hanging' else ''}"
 
 
 def damage(path, document, fault):
