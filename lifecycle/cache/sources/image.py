@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.image import METADATA_LABEL
-from lifecycle.cache.targets.inline import inline_steps
+from lifecycle.cache.targets.inline import inline_step_records, inline_steps
 from lifecycle.errors import CorruptImageError, ForeignSourceError, ImageError
 from lifecycle.images.store import BlobSource
 from lifecycle.images.stored_image import layer_descriptor
@@ -15,11 +15,12 @@ from lifecycle.rules.cached_steps import steps_of_app, steps_of_cache
 from lifecycle.rules.image_config import LIFECYCLE_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lifecycle.images.store import Image
     from lifecycle.model.cached_step import CachedStep
-    from lifecycle.oci.digest import DiffId
+    from lifecycle.model.step_record import StepRecord
+    from lifecycle.oci.digest import DiffId, Digest
 
 APP_IMAGE: Final = "app image"
 CACHE_IMAGE: Final = "cache image"
@@ -46,6 +47,11 @@ class ImageSource:
     def steps(self) -> tuple[CachedStep, ...]:
         """Return what the image remembers."""
         return self.remembered
+
+    def records(self) -> Mapping[Digest, StepRecord]:
+        """Return the records of an inline cache by their keys, none for other images."""
+        records = inline_step_records(self.found.config) or ()
+        return {record.key: record for record in records if record.key is not None}
 
     def has(self, diff_id: DiffId) -> bool:
         """Say whether the layer can be read: its first bytes are, for a registry may claim to have what it lost."""

@@ -39,28 +39,25 @@ def with_inline_cache(image: NewImage, steps: Sequence[StepRecord]) -> NewImage:
 
 def inline_steps(config: ImageConfig, manifest: Manifest) -> tuple[CachedStep, ...] | None:
     """Return the steps that an image remembers in its label, ``None`` if it has none; raise ``CacheError``."""
+    records = inline_step_records(config)
+    if records is None:
+        return None
+    blobs = dict(zip(config.diff_ids, manifest.layers, strict=False))
+
+    def placed(step: StepRecord) -> StepRecord:
+        layers = (replace(each, blob=blobs.get(each.diff_id) if each.diff_id else None) for each in step.layers)
+        return step.keeping(tuple(layers))
+
+    return cached_steps((CachedBuild("min", tuple(map(placed, records))),))
+
+
+def inline_step_records(config: ImageConfig) -> tuple[StepRecord, ...] | None:
+    """Return the records in an image's label, ``None`` if it has none; raise ``CacheError``."""
     label = config.labels.get(LABEL)
     if label is None:
         return None
-    blobs = dict(zip(config.diff_ids, manifest.layers, strict=False))
-    builds = read_index(label.encode(), where=f"label {LABEL}")
-    return cached_steps(
-        tuple(
-            replace(
-                build,
-                steps=tuple(
-                    step.keeping(
-                        tuple(
-                            replace(layer, blob=blobs.get(layer.diff_id) if layer.diff_id else None)
-                            for layer in step.layers
-                        )
-                    )
-                    for step in build.steps
-                ),
-            )
-            for build in builds
-        )
-    )
+    builds = read_index(label.encode("utf-8", "surrogateescape"), where=f"label {LABEL}")
+    return tuple(step for build in builds for step in build.steps)
 
 
 def _of_image(step: StepRecord) -> StepRecord:

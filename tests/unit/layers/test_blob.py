@@ -61,7 +61,7 @@ def test_a_blob_can_be_left_uncompressed(tmp_path: Path) -> None:
     assert blob.path.read_bytes() == TAR
 
 
-@pytest.mark.parametrize("compression", ["gzip", "none"])
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 def test_a_blob_yields_its_tar_again(tmp_path: Path, compression: Compression) -> None:
     blob = write_blob(Bytes(TAR), tmp_path, compression=compression)
 
