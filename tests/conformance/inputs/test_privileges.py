@@ -283,7 +283,8 @@ def test_who_is_not_root_may_name_itself(build):
 def test_a_directory_that_may_not_be_written_to_is_told_before_any_work(build, arguments):
     build.layers.chmod(0o750 | stat.S_IROTH | stat.S_IXOTH)
     os.chown(build.layers, 1000, 1001)
-    build.root.joinpath("images").chmod(0o777)
+    for images in (build.root / "images", *(build.root / "images").iterdir()):
+        images.chmod(0o777)
     done = build.run_as_it_is(*arguments, **MODE)
     assert done.code == 1
     message = (
@@ -298,7 +299,7 @@ def test_all_directories_that_may_not_be_written_to_are_told_at_once(build):
     done = creator(build, "-report", build.root / "reports" / "new" / "report.toml")
     assert done.code == 1
     assert len(done.errors) == 1
-    for path in (build.layers, build.root, build.root / "images"):
+    for path in (build.layers, build.root, build.root / "images" / "reg.example"):
         assert f"{path} (of 0:0, mode 0755)" in done.errors[0]
 
 
