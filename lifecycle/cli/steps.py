@@ -132,12 +132,13 @@ def resolving_inputs() -> Iterator[None]:
         raise InvalidInputError(error.message, where=error.where, remedy=error.remedy) from error
 
 
-def known_target(analyzed: Analyzed) -> TargetData:
-    """Return what is known of the target: analyzed.toml's, completed from this host."""
+def known_target(analyzed: Analyzed, *, announced: bool = False) -> TargetData:
+    """Return what is known of the target: analyzed.toml's, completed from this host, which may be announced."""
     recorded = analyzed.run_image.target if analyzed.run_image else None
     distro = None
     if lacks_distro(recorded):
-        _LOG.info("target distro name/version labels not found, reading /etc/os-release file")
+        level = logging.INFO if announced else logging.DEBUG
+        _LOG.log(level, "target distro name/version labels not found, reading /etc/os-release file")
         distro = read_distro()
     return complete_target(recorded, distro=distro, arch=host_platform().architecture)
 
@@ -214,7 +215,7 @@ def detect(
     system = System()
     if PlatformFeature.SYSTEM_BUILDPACKS in settings.api:
         system = load(System, settings.path("system"), missing_ok=True) or System()
-    target = known_target(analyzed)
+    target = known_target(analyzed, announced=True)
     inputs = DetectInputs(
         platform_api=settings.api,
         app_dir=settings.path("app"),
@@ -361,7 +362,7 @@ def build_inputs(
         build_config_dir=settings.path("build_config"),
         group=group,
         plan=plan,
-        target=known_target(analyzed),
+        target=known_target(analyzed, announced=True),
         exec_env=exec_env(settings),
         process_env=environment,
     )

@@ -28,13 +28,17 @@ ENTRY = st.one_of(
 TREE = st.recursive(ENTRY, lambda inner: st.dictionaries(NAME, inner, max_size=4), max_leaves=12)
 ROOT = st.dictionaries(NAME, TREE, max_size=6)
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=12)
+KEY = TEXT.filter(bool)
+"""The reference's TOML library loses elements of arrays below an empty key that hold tables (ADR 0010)."""
+WORD = TEXT.filter(lambda text: "\x7f" not in text)
+"""The reference can't read the metadata.toml that it writes for a command with this character (ADR 0010)."""
 VALUE = st.recursive(
     st.one_of(TEXT, st.integers(-(2**63), 2**63 - 1), st.booleans(), st.floats(allow_nan=False, allow_infinity=False)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXT, inner, max_size=3)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEY, inner, max_size=3)),
     max_leaves=8,
 )
 PROCESS = st.fixed_dictionaries(
-    {"type": st.from_regex(r"[A-Za-z0-9._-]{1,8}", fullmatch=True), "command": st.lists(TEXT, min_size=1, max_size=3)},
+    {"type": st.from_regex(r"[A-Za-z0-9._-]{1,8}", fullmatch=True), "command": st.lists(WORD, min_size=1, max_size=3)},
     optional={"args": st.lists(TEXT, max_size=3), "default": st.booleans(), "working-dir": TEXT},
 )
 PATTERN = st.text("ab*?./[]-n\\", max_size=5)
@@ -100,7 +104,7 @@ def launch(processes, labels, slices):
 @given(
     app=ROOT,
     layer=ROOT,
-    metadata=st.dictionaries(TEXT, VALUE, max_size=4),
+    metadata=st.dictionaries(KEY, VALUE, max_size=4),
     processes=st.lists(PROCESS, max_size=3),
     labels=st.dictionaries(TEXT, TEXT, max_size=2),
     slices=st.lists(st.lists(PATTERN, max_size=3), max_size=2),

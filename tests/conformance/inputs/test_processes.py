@@ -292,3 +292,10 @@ def test_a_broken_file_of_a_buildpack_is_told_in_one_line(place, target, name, t
     assert done.code == 52, done.output
     assert len(done.errors) == 1, done.output
     assert name in done.errors[0]
+
+
+@pytest.mark.parametrize("name", ["detector", "builder"])
+def test_reading_the_distribution_from_this_host_is_told_once(place, name):
+    place.buildpack()
+    done = place.run(name)
+    assert done.output.count("target distro name/version labels not found, reading /etc/os-release file") == 1
