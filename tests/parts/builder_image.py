@@ -48,7 +48,12 @@ def distribution(factory: pytest.TempPathFactory) -> Path:
 
 def builder_images(factory: pytest.TempPathFactory, daemon: Daemon) -> BuilderImages:
     """Return the builder, with images beside it, that all workers of a test run share; skip where it can't be made."""
-    images = BuilderImages(*(f"{REPOSITORY}/{name}:1" for name in ("builder", "lifecycle", "run", "patched-run")))
+    images = BuilderImages(
+        builder=f"{REPOSITORY}/builder:1",
+        lifecycle=f"{REPOSITORY}/lifecycle:1",
+        run=f"{REPOSITORY}/run:1",
+        patched_run=f"{REPOSITORY}/patched-run:1",
+    )
 
     def make(directory: Path) -> None:
         # Both take a minute, of which much is waiting for the network.

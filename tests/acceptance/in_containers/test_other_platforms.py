@@ -6,7 +6,8 @@ import tomllib
 
 import pytest
 
-from parts.containers import Call, KpackBuild, added_layers, image_in_daemon, passed, run_phase, spring_boot
+from parts.containers import Call, added_layers, image_in_daemon, passed, run_phase
+from parts.platforms import KpackBuild, spring_boot
 from parts.skopeo import push_image, raw_manifest
 
 GREETING = "A bash script says hello."

@@ -7,7 +7,8 @@ import shutil
 import pytest
 
 from parts.builder_image import FIXTURES
-from parts.containers import Call, PackBuild, added_layers, image_in_daemon, image_in_registry, passed, run_phase
+from parts.containers import Call, added_layers, image_in_daemon, image_in_registry, passed, run_phase
+from parts.platforms import PackBuild
 from parts.skopeo import push_image, skopeo
 
 APIS = ("0.7", "0.10", "0.12", "0.13", "0.15")

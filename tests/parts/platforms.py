@@ -1,0 +1,289 @@
+"""Builds in containers as pack, Spring Boot and kpack run them.  Facts: spec/clients.md."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from parts.builder_image import BuilderImages
+from parts.containers import Call, Ended, run_in_order, volumes_of_one_build
+from parts.dockerd import Daemon
+
+PROJECT_METADATA = '[source]\ntype = "project"\n[source.version]\ndeclared = "1.0.0"\n'
+NO_NEW_PRIVILEGES = ("--security-opt", "no-new-privileges=true")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackBuild:
+    """`pack build`: internal/build/lifecycle_execution.go."""
+
+    daemon: Daemon
+    images: BuilderImages
+    app: Path
+    api: str
+    image: str
+    caches: str
+    """What the names of the cache volumes begin with: builds with the same caches follow each other."""
+    run_image: str
+    to: Literal["daemon", "registry", "layout"] = "daemon"
+    cache_image: str = ""
+    tags: tuple[str, ...] = ()
+    previous_image: str = ""
+    layout_mounts: tuple[str, ...] = ()
+    """Volumes for output to a layout."""
+    insecure_registries: tuple[str, ...] = ()
+    registry_auth: str = "{}"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    """More options of `docker create`, for every phase."""
+
+    def trusted(self) -> list[Ended]:
+        """Run the creator, as for a builder that the user trusts."""
+        flags = [*self._daemon_flags, "-app", "/workspace", "-cache-dir", "/cache", "-run-image", self.run_image]
+        flags += [part for tag in self.tags for part in ("-tag", tag)]
+        flags += [*self._insecure, *self._previous, *self._cache_image]
+        with volumes_of_one_build(self.daemon) as volumes:
+            call = self._call(
+                "creator", self.images.builder, [*flags, self.image], volumes,
+                mounts=[*self._cache_mount, *self._launch_cache_mount, *self.layout_mounts],
+                files={"/layers/project-metadata.toml": PROJECT_METADATA}, app=self.app,
+            )  # fmt: skip
+            return run_in_order(self.daemon, [call], self.images.user)
+
+    def untrusted(self) -> list[Ended]:
+        """Run the five phases, each in a container of its own."""
+        with volumes_of_one_build(self.daemon) as volumes:
+            calls = [each(volumes) for each in (self._analyzer, self._detector, self._restorer, self._builder)]
+            return run_in_order(self.daemon, [*calls, self._exporter(volumes)], self.images.user)
+
+    def _analyzer(self, volumes: list[str]) -> Call:
+        has_launch_cache = self._at_least("0.9") and self.to == "daemon"
+        flags = [*self._cache_image, *self._insecure, *self._daemon_flags[:1], *self._which_run]
+        flags += ["-run-image", self.run_image]
+        flags += [part for tag in self.tags for part in ("-tag", tag)]
+        flags += self._previous
+        flags += ["-launch-cache", "/launch-cache"] if has_launch_cache else []
+        return self._call(
+            "analyzer", self.images.lifecycle, [*flags, self.image], volumes,
+            mounts=[*(self._launch_cache_mount if has_launch_cache else []), *self.layout_mounts],
+            files=self._run_files(only=True),
+        )  # fmt: skip
+
+    def _detector(self, volumes: list[str]) -> Call:
+        return Call(
+            "detector", self.images.builder, ["-app", "/workspace"], environment=self._common, mounts=volumes,
+            options=[*NO_NEW_PRIVILEGES, *self.options], app=self.app,
+        )  # fmt: skip
+
+    def _restorer(self, volumes: list[str]) -> Call:
+        flags = [*(self._cache_image or ["-cache-dir", "/cache"]), *self._insecure]
+        uses_daemon = self.to == "daemon" and self._at_least("0.12")
+        flags += ["-daemon"] if uses_daemon else []
+        return self._call(
+            "restorer", self.images.lifecycle, flags, volumes, uses_daemon=uses_daemon,
+            mounts=[*self._cache_mount, *self.layout_mounts], reads_registry=bool(self.cache_image),
+        )  # fmt: skip
+
+    def _builder(self, volumes: list[str]) -> Call:
+        return Call(
+            "builder", self.images.builder, ["-app", "/workspace"], environment=self._common, mounts=volumes,
+            options=[*NO_NEW_PRIVILEGES, *self.options],
+        )  # fmt: skip
+
+    def _exporter(self, volumes: list[str]) -> Call:
+        flags = [*self._daemon_flags, "-app", "/workspace", "-cache-dir", "/cache", *self._which_run]
+        flags += [*self._insecure, *self._cache_image]
+        return self._call(
+            "exporter", self.images.lifecycle, [*flags, self.image, *self.tags], volumes,
+            mounts=[*self._cache_mount, *self._launch_cache_mount, *self.layout_mounts],
+            files={**self._run_files(only=False), "/layers/project-metadata.toml": PROJECT_METADATA},
+        )  # fmt: skip
+
+    def _call(
+        self,
+        phase: str,
+        image: str,
+        arguments: Sequence[str],
+        volumes: Sequence[str],
+        *,
+        mounts: Sequence[str] = (),
+        files: Mapping[str, str] | None = None,
+        app: Path | None = None,
+        uses_daemon: bool | None = None,
+        reads_registry: bool = True,
+    ) -> Call:
+        """Return the call of a phase that is started as root, with the daemon or with registries."""
+        uses_daemon = self.to == "daemon" if uses_daemon is None else uses_daemon
+        environment = dict(self._common)
+        if phase != "creator":
+            uid, gid = self.images.user
+            environment |= {"CNB_USER_ID": str(uid), "CNB_GROUP_ID": str(gid)}
+        if self.to != "daemon" and reads_registry:
+            environment["CNB_REGISTRY_AUTH"] = self.registry_auth
+        if self.to == "layout":
+            environment |= {
+                "CNB_USE_LAYOUT": "true",
+                "CNB_LAYOUT_DIR": "/layout-repo",
+                "CNB_EXPERIMENTAL_MODE": "warn",
+            }
+        sockets = [f"{self.daemon.socket}:/var/run/docker.sock"] if uses_daemon else []
+        security = ("--security-opt", "label=disable") if uses_daemon else NO_NEW_PRIVILEGES
+        return Call(
+            phase, image, arguments, user="root", environment=environment, mounts=[*volumes, *mounts, *sockets],
+            options=[*security, *self.options], files=files or {}, app=app,
+        )  # fmt: skip
+
+    def _at_least(self, api: str) -> bool:
+        return _version(self.api) >= _version(api)
+
+    @property
+    def _common(self) -> Mapping[str, str]:
+        """What every phase has in its environment."""
+        exec_env = {"CNB_EXEC_ENV": "production"} if self._at_least("0.15") else {}
+        return {"CNB_PLATFORM_API": self.api, **exec_env, **self.environment}
+
+    @property
+    def _daemon_flags(self) -> list[str]:
+        return ["-daemon", "-launch-cache", "/launch-cache"] if self.to == "daemon" else []
+
+    @property
+    def _cache_mount(self) -> list[str]:
+        return [] if self.cache_image else [f"{self.caches}.build:/cache"]
+
+    @property
+    def _launch_cache_mount(self) -> list[str]:
+        return [f"{self.caches}.launch:/launch-cache"] if self.to == "daemon" else []
+
+    @property
+    def _cache_image(self) -> list[str]:
+        return ["-cache-image", self.cache_image] if self.cache_image else []
+
+    @property
+    def _previous(self) -> list[str]:
+        return ["-previous-image", self.previous_image] if self.previous_image else []
+
+    @property
+    def _insecure(self) -> list[str]:
+        names = self.insecure_registries if self._at_least("0.13") else ()
+        return [part for name in names for part in ("-insecure-registry", name)]
+
+    @property
+    def _which_run(self) -> list[str]:
+        return ["-run", "/layers/run.toml"] if self._at_least("0.12") else ["-stack", "/layers/stack.toml"]
+
+    def _run_files(self, *, only: bool) -> Mapping[str, str]:
+        """Return what pack writes of the builder's run images: `only` what this API reads, or both."""
+        files = {
+            "/layers/run.toml": f'[[images]]\nimage = "{self.images.run}"\n',
+            "/layers/stack.toml": f'[run-image]\nimage = "{self.images.run}"\n',
+        }
+        return {name: text for name, text in files.items() if not only or name in self._which_run}
+
+
+def spring_boot(
+    daemon: Daemon, images: BuilderImages, app: Path, image: str, caches: str, *, skip_restore: bool = False
+) -> list[Ended]:
+    """`bootBuildImage` with a trusted builder: Lifecycle.java, Phase.java."""
+    flags = ["-app", "/workspace", "-platform", "/platform", "-run-image", images.run, "-layers", "/layers"]
+    flags += ["-cache-dir", "/cache", "-launch-cache", "/launch-cache", "-daemon"]
+    flags += ["-skip-restore"] if skip_restore else []
+    with volumes_of_one_build(daemon) as volumes:
+        call = Call(
+            "creator", images.builder, [*flags, image], user="root",
+            environment={"CNB_PLATFORM_API": "0.14", "SOURCE_DATE_EPOCH": "1700000000"},
+            mounts=[
+                *volumes, f"{caches}.build:/cache", f"{caches}.launch:/launch-cache",
+                f"{daemon.socket}:/var/run/docker.sock",
+            ],
+            options=["--security-opt", "label=disable"], app=app,
+        )  # fmt: skip
+        return run_in_order(daemon, [call], images.user)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KpackBuild:
+    """A pod of kpack's (pkg/apis/build/v1alpha2/build_pod.go): every phase is one user's, who is never root."""
+
+    daemon: Daemon
+    images: BuilderImages
+    directory: Path
+    """Holds the pod's volumes."""
+    app: Path
+    api: str
+    image: str
+    run_image: str
+    user: tuple[int, int]
+    cache_image: str = ""
+    tags: tuple[str, ...] = ()
+    docker_config: str = "{}"
+    options: tuple[str, ...] = ()
+
+    def run(self) -> list[Ended]:
+        """Prepare the pod's volumes and run the phases in them."""
+        names = ("layers", "workspace", "platform", "home", "cache", "report")
+        volumes = {name: self.directory / name for name in names}
+        for name, path in volumes.items():
+            if name != "cache":
+                shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.app, volumes["workspace"], dirs_exist_ok=True)
+        files = {
+            volumes["home"] / ".docker" / "config.json": self.docker_config,
+            volumes["platform"] / "env" / "FROM_KPACK": "yes",
+            volumes["layers"] / "project-metadata.toml": PROJECT_METADATA,
+        }
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        for path in volumes.values():
+            self._give_to_group(path)
+        targets = {"home": "/builder/home", "report": "/var/report"}
+        mounts = {name: f"{path}:{targets.get(name, f'/{name}')}" for name, path in volumes.items()}
+        return run_in_order(self.daemon, self._calls(mounts))
+
+    def _give_to_group(self, root: Path) -> None:
+        """Let the user's group write there, as `fsGroup` does."""
+        for path in (root, *root.rglob("*")):
+            os.chown(path, -1, self.user[1], follow_symlinks=False)
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o2070 if path.is_dir() else 0o060))
+
+    def _calls(self, mounts: Mapping[str, str]) -> list[Call]:
+        layers = ["-layers=/layers"]
+        group, analyzed = "-group=/layers/group.toml", "-analyzed=/layers/analyzed.toml"
+        app, plan = "-app=/workspace", "-plan=/layers/plan.toml"
+        caches = [f"-cache-image={self.cache_image}"] if self.cache_image else ["-cache-dir=/cache"]
+        home = {"HOME": "/builder/home", "CNB_PLATFORM_API": self.api}
+        api = {"CNB_PLATFORM_API": self.api}
+        bindings = {"SERVICE_BINDING_ROOT": "/platform/bindings"}
+        cache = [] if self.cache_image else ["cache"]
+
+        def call(phase: str, arguments: list[str], environment: Mapping[str, str], names: list[str]) -> Call:
+            uid, gid = self.user
+            return Call(
+                phase, self.images.builder, arguments, user=f"{uid}:{gid}", environment=environment,
+                mounts=[mounts[name] for name in names],
+                options=[*NO_NEW_PRIVILEGES, "--cap-drop=ALL", *self.options],
+            )  # fmt: skip
+
+        analyze = [*layers, analyzed, f"-run-image={self.run_image}", *(caches if self.cache_image else [])]
+        analyze += [*(f"-tag={tag}" for tag in self.tags), self.image]
+        export = [*layers, app, group, analyzed, "-project-metadata=/layers/project-metadata.toml", *caches]
+        export += ["-report=/var/report/report.toml", self.image, *self.tags]
+        builds = ["layers", "platform", "workspace"]
+        return [
+            call("analyzer", analyze, home | bindings, ["layers", "workspace", "home"]),
+            call("detector", [app, group, plan], api, builds),
+            call("restorer", [group, *layers, *caches, analyzed], home, ["layers", "home", *cache]),
+            call("builder", [*layers, app, group, plan], api | bindings, builds),
+            call(
+                "exporter", export, home | {"CNB_RUN_IMAGE": self.run_image},
+                ["layers", "workspace", "home", "report", *cache],
+            ),
+        ]  # fmt: skip
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
