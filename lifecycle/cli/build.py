@@ -19,7 +19,7 @@ from lifecycle.cli.build_images import BuildImages, destination
 from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.cache_inputs import insecure_names, open_sources, registry_of, use_of
-from lifecycle.cli.cache_repository import share_build
+from lifecycle.cli.cache_repository import share_build, with_own_layers
 from lifecycle.cli.cache_targets import open_targets
 from lifecycle.cli.flags import ParsedFlags
 from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
@@ -127,7 +127,9 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
             warn = functools.partial(_warn_of_paths, workspace, paths, log)
             in_registry = output is not None and output.place is Place.REGISTRY
             registry = registry_of(request.tags[0]) if in_registry else ""
-            caches = functools.partial(open_sources, specs, remote, registry=registry, progress=log.progress)
+            caches = functools.partial(
+                open_sources, (*specs, *shared), remote, registry=registry, progress=log.progress
+            )
             _run(settings, images, remote, environment, log, seen=seen, warn=warn, open_caches=caches)
         finally:
             paths.release()
@@ -247,8 +249,10 @@ def _run(
     sources = open_caches(
         target=steps.known_target(found.analyzed), exec_env=steps.exec_env(settings), layers_dir=str(LAYERS)
     )
-    inputs = steps.build_inputs(seen, found.analyzed, found.group, found.plan, environment=environment)
-    sources = steps.with_step_keys(sources, inputs, found.analyzed, paths)
+    if sources.opened:
+        sources = with_own_layers(sources, cache, found.analyzed)
+        inputs = steps.build_inputs(seen, found.analyzed, found.group, found.plan, environment=environment)
+        sources = steps.with_step_keys(sources, inputs, found.analyzed, paths)
     account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources, paths=paths)
     use = use_of(settings, found.analyzed, sources, account)
     if use is None:

@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cache.specification import LOCAL, REGISTRY, CacheSpec, read_source
+from lifecycle.cache.specification import DISTRIBUTED, LOCAL, REGISTRY, CacheSpec, read_source
 from lifecycle.errors import InvalidInputError, LifecycleError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import load, save
@@ -198,10 +198,13 @@ def load_snapshot(settings: Settings, remote: RemoteStores) -> CacheUse | None:
 
 
 def _open_again(row: SourceRow, remote: RemoteStores) -> Opened:
+    from lifecycle.cache.sources.distributed import KIND
     from lifecycle.cache.sources.open import Opener
 
     path, _, digest = row.name.rpartition("@")
-    if path.startswith("/"):
+    if row.kind == KIND:
+        spec = CacheSpec(DISTRIBUTED, {"ref": path}, row.name)
+    elif path.startswith("/"):
         spec = CacheSpec(LOCAL, {"src": path, "digest": digest}, row.name)
     else:
         spec = CacheSpec(REGISTRY, {"ref": row.name}, row.name)

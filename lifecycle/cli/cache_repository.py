@@ -8,24 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.cache.specification import CacheSpec, is_path, read_repository
+from lifecycle.cache.specification import CacheSpec, read_repository
+from lifecycle.errors import LifecycleError
 from lifecycle.images.store import ReusedLayer
 from lifecycle.model.cache_report import CacheReport
 from lifecycle.oci.digest import DiffId, is_digest
-from lifecycle.oci.reference import parse_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from lifecycle.cache.distributed.repository import Repository
+    from lifecycle.cache.store import Cache
     from lifecycle.cli.remote_stores import RemoteStores
     from lifecycle.cli.settings import Settings
     from lifecycle.cli.steps import ImagePaths
-    from lifecycle.images.registry.client import RegistryClient
     from lifecycle.images.store import ImageStore
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.cache_report import SettledRow
     from lifecycle.phases.build import BuildInputs
+    from lifecycle.phases.cache_sources import CacheSources
     from lifecycle.phases.converging import StepConverger
     from lifecycle.phases.step_recorder import StepRecorder
 
@@ -42,15 +43,17 @@ def shared_specs(settings: Settings) -> tuple[CacheSpec, ...]:
     return () if found is None else (found,)
 
 
-def open_repository(spec: CacheSpec, client: Callable[[], RegistryClient]) -> Repository:
-    """Return the registry's repository or the directory that a cache names."""
-    if is_path(spec.get("ref")):
-        from lifecycle.cache.distributed.file_repository import FileRepository
+def with_own_layers(sources: CacheSources, cache: Cache | None, analyzed: Analyzed) -> CacheSources:
+    """Let shared caches offer the very same steps only, where this builder has layers of the buildpack itself."""
+    from lifecycle.cache.sources.distributed import DistributedSource
 
-        return FileRepository(Path(spec.get("ref")).absolute())
-    from lifecycle.cache.distributed.registry_repository import RegistryRepository
-
-    return RegistryRepository(client(), parse_reference(spec.get("ref")))
+    known = {each.key for each in analyzed.metadata.buildpacks or ()}
+    with contextlib.suppress(LifecycleError):
+        known |= {each.key for each in (cache.metadata().buildpacks if cache is not None else None) or ()}
+    for each in sources.opened:
+        if isinstance(each.source, DistributedSource):
+            each.source.known_here = frozenset(known)
+    return sources
 
 
 @dataclass(slots=True)
@@ -121,6 +124,8 @@ def share_build(
     spec = repository_spec(settings)
     if spec is None:
         return None
+    from lifecycle.cache.distributed.open import open_repository
+
     repository = open_repository(spec, lambda: remote.client)
     reused = {**_of_previous(analyzed, images), **taken}
     return SharedBuild(spec, repository, reused, settings.number("uid"), settings.number("gid"))

@@ -22,7 +22,7 @@ from lifecycle.cli.cache_inputs import (
     use_of,
     write_report,
 )
-from lifecycle.cli.cache_repository import share_build, shared_specs
+from lifecycle.cli.cache_repository import share_build, shared_specs, with_own_layers
 from lifecycle.cli.cache_targets import open_targets, target_specs
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import FlagError
@@ -194,7 +194,7 @@ class _Running:
 
     def sources(self, settings: Settings, analyzed: Analyzed, written: str) -> CacheSources:
         """Open the caches that the platform names; ``written`` is, or is like, the name of the image to write."""
-        specs = source_specs(settings)
+        specs = (*source_specs(settings), *shared_specs(settings))
         if not specs or steps.skips_layers(settings):
             return NO_SOURCES
         elsewhere = settings.switch("daemon") or settings.switch("layout")
@@ -241,8 +241,12 @@ class _Running:
         if PlatformFeature.CREATOR_ALWAYS_RESTORES in settings.api or not settings.switch("skip_restore"):
             self._enter(Phase.RESTORER, "RESTORING")
             sources = self.sources(settings, found.analyzed, settings.images[0])
-            inputs = steps.build_inputs(settings, found.analyzed, found.group, found.plan, environment=self.environment)
-            sources = steps.with_step_keys(sources, inputs, found.analyzed, steps.IN_PLACE)
+            if sources.opened:
+                sources = with_own_layers(sources, cache, found.analyzed)
+                inputs = steps.build_inputs(
+                    settings, found.analyzed, found.group, found.plan, environment=self.environment
+                )
+                sources = steps.with_step_keys(sources, inputs, found.analyzed, steps.IN_PLACE)
             account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources)
             use = use_of(settings, found.analyzed, sources, account)
         taken = use.elsewhere if use else {}

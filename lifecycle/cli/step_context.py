@@ -15,7 +15,7 @@ from lifecycle.phases.step_recorder import StepContext, expected_steps
 from lifecycle.rules.step_key import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.step_record import StepRecord
@@ -59,21 +59,30 @@ def step_context(inputs: BuildInputs, analyzed: Analyzed, *, image_layers_dir: s
 
 def with_keys(sources: CacheSources, inputs: BuildInputs, analyzed: Analyzed, *, image_layers_dir: str) -> CacheSources:
     """Return the sources with the keys of the steps to come, as far as records of them tell; what fails is told."""
-    records: dict[Digest, StepRecord] = {}
-    for each in sources.opened:
-        if isinstance(each.source, _Recorded):
-            records = {**each.source.records(), **records}
-    if not records:
+    known = list(_records(sources))
+    if not known:
         return sources
+
+    def find(key: Digest) -> StepRecord | None:
+        return next((record for each in known if (record := each.get(key)) is not None), None)
+
+    version = next((version for each in sources.opened if (version := each.spec.get("cache-version"))), "")
     try:
         context = step_context(inputs, analyzed, image_layers_dir=image_layers_dir)
-        expected = expected_steps(inputs, context, records.get)
+        expected = expected_steps(inputs, replace(context, cache_version=version), find)
     except LifecycleError as error:
         _LOG.debug("The keys of the steps are not known: %s", error)
         return sources
+    records = {key: record for each in reversed(known) for key, record in each.items()}
     for buildpack_id, step in expected.items():
         _explain(buildpack_id, step, records)
     return replace(sources, keys={name: step.key for name, step in expected.items()})
+
+
+def _records(sources: CacheSources) -> Iterator[Mapping[Digest, StepRecord]]:
+    for each in sources.opened:
+        if isinstance(each.source, _Recorded):
+            yield each.source.records()
 
 
 def _explain(buildpack_id: str, step: ExpectedStep, records: Mapping[Digest, StepRecord]) -> None:

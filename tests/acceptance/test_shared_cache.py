@@ -184,3 +184,54 @@ def test_a_killed_builder_leaves_nothing_that_stops_the_next(tmp_path):
     need_paths(one, other)
     assert one.digest == other.digest
     assert names_in_directory(tmp_path / "shared" / "tags")
+
+
+KEEPS = r"""
+cd "$CNB_LAYERS_DIR"
+if [ -e big.toml ] && [ ! -e big ]; then echo "big is reused"; else
+    mkdir -p big; head -c 5000 /dev/urandom > big/random
+fi
+if [ -e both ]; then echo "both is here"; else mkdir -p both; head -c 500 /dev/urandom > both/random; fi
+[ -e tool ] && echo "tool is here"
+mkdir -p tool; [ -e tool/random ] || head -c 500 /dev/urandom > tool/random
+printf '[types]\nlaunch = true\n[metadata]\nversion = "1"\n' > big.toml
+printf '[types]\nlaunch = true\ncache = true\n' > both.toml
+printf '[types]\nbuild = true\n' > tool.toml
+"""
+
+
+@pytest.fixture
+def keeping(tmp_path, builders):
+    builders.buildpacks = (write_buildpack(tmp_path, "keeps", KEEPS),)
+    return builders
+
+
+def test_a_builder_with_an_empty_disk_gets_the_layers_of_the_same_step_back(keeping):
+    one, other = keeping.build("one", "--verbose"), keeping.build("other", "--verbose")
+    need_paths(one, other)
+    assert "is here" not in one.log
+    assert all(text in other.log for text in ("big is reused", "both is here"))
+    assert "tool is here" not in other.log
+    assert one.digest == other.digest
+    assert other.settled["test/keeps"]["differing"] == ["tool/random"]
+
+
+def test_a_builder_with_an_empty_disk_begins_another_commit_with_the_newest_layers(keeping):
+    keeping.build("one")
+    (keeping.root / "app" / "main.txt").write_text("changed\n")
+    other = keeping.build("other", "--verbose")
+    need_paths(other)
+    assert "both is here" in other.log
+    assert "big is reused" in other.log
+    assert "tool is here" not in other.log
+    assert other.settled["test/keeps"]["outcome"] == "won"
+
+
+def test_a_builder_with_layers_of_its_own_keeps_those_for_the_next_build_alone(tmp_path, builders):
+    script = 'cd "$CNB_LAYERS_DIR"; [ -e own/file ] && echo "own is here"\nmkdir -p own; echo own > own/file\n'
+    builders.buildpacks = (
+        write_buildpack(tmp_path, "caches", script + 'printf "[types]\\ncache = true\\n" > own.toml\n'),
+    )
+    builders.build("one")
+    (builders.root / "app" / "main.txt").write_text("changed\n")
+    assert "own is here" in builders.build("one", "--verbose").log

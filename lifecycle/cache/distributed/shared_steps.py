@@ -15,8 +15,9 @@ from lifecycle.cache.distributed.model import Fate, FinishedStep, Settled
 from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep, read_own_step
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publish import fetch, publish
-from lifecycle.cache.distributed.tags import Closed, seen_of
-from lifecycle.errors import CacheError, CorruptImageError, UnsafeArchiveError, VerificationError
+from lifecycle.cache.distributed.tags import Closed, Hint, group_of, read_tag, seen_of
+from lifecycle.errors import CacheError, CorruptImageError, ImageError, UnsafeArchiveError, VerificationError
+from lifecycle.rules.step_key import hint_key
 
 if TYPE_CHECKING:
     from lifecycle.cache.distributed.repository import Repository
@@ -84,7 +85,18 @@ class ConvergingSteps:
             shutil.rmtree(work_dir, ignore_errors=True)
         if outcome.value != mine.digest:
             return outcome
+        self._offer(mine)
         return _settled(Fate.WON, mine, outcome)
+
+    def _offer(self, step: StepManifest) -> None:
+        """Let other commits begin with a step; if that fails, they begin with an older one."""
+        group = group_of(hint_of(step.record))
+        try:
+            tags = map(read_tag, self.repository.log.names())
+            versions = [tag.version for tag in tags if isinstance(tag, Hint) and tag.group == group]
+            self.repository.log.append(Hint(group, 1 + max(versions, default=0), step.digest).name)
+        except (CacheError, ImageError) as error:
+            _LOG.debug("no hint: %s", error)
 
     def _take(self, own: OwnStep, key: Digest, outcome: Outcome) -> Settled:
         winner = fetch(self.repository, outcome.value, key=key)
@@ -97,6 +109,15 @@ class ConvergingSteps:
             )
         paths = adopt(self.repository, winner, own, self.places)
         return _settled(Fate.ADOPTED, winner, outcome, paths)
+
+
+def hint_of(record: StepRecord) -> Digest:
+    """Return the digest of what another step has to have in common with this one to begin with its layers."""
+    facts = record.facts
+    target = {"os": facts.os, "arch": facts.arch, "variant": facts.variant}
+    distro = {"distro": facts.distro, "distro-version": facts.distro_version}
+    paths = {"layers": facts.layers_dir}
+    return hint_key(record.buildpack.id, target=target | distro, exec_env=facts.exec_env, paths=paths)
 
 
 def _settled(fate: Fate, step: StepManifest, outcome: Outcome, differing: tuple[str, ...] = ()) -> Settled:

@@ -9,6 +9,7 @@ registries allow, and no field has a dot::
     a.K43.g.b.w.V43   w voted for V at ballot b
     d.K43.g.V43       V is decided
     x.K43.g           generation g is closed
+    h.H22.n.V43       V is the n-th record of its buildpack and target, H22 the first 128 bits of a digest of these
 
 Each name has one writer or means the same whoever writes it, so that writing it again changes nothing.
 Spec: OCI distribution-spec "Pulling manifests" (what a tag is).
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 PROPOSER_LENGTH = 11
 
 _PREFIX = "sha256:"
+_GROUP_LENGTH = 22
 _BASE = 36
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NUMBER = r"(0|[1-9a-z][0-9a-z]{0,7})"
 _HASH = r"([A-Za-z0-9_-]{43})"
 _PROPOSER = rf"([A-Za-z0-9]{{{PROPOSER_LENGTH}}})"
+_HINT = re.compile(rf"h\.([A-Za-z0-9_-]{{{_GROUP_LENGTH}}})\.{_NUMBER}\.{_HASH}\Z")
 _RECORD = re.compile(rf"r\.{_HASH}\Z")
 _PREPARE = re.compile(rf"p\.{_HASH}\.{_NUMBER}\.{_NUMBER}\.{_PROPOSER}\Z")
 _ACCEPT = re.compile(rf"a\.{_HASH}\.{_NUMBER}\.{_NUMBER}\.{_PROPOSER}\.{_HASH}\Z")
@@ -119,7 +122,26 @@ class Closed:
         return f"x.{_short(self.key)}.{_text(self.generation)}"
 
 
-Tag = Stored | Prepare | Accept | Decided | Closed
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """``value`` is what others with the same ``group``, 22 characters, may want to begin with; no promise."""
+
+    group: str
+    version: int
+    value: Digest
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"h.{self.group}.{_text(self.version)}.{_short(self.value)}"
+
+
+def group_of(hint: Digest) -> str:
+    """Return the group that a digest stands for."""
+    return _short(hint)[:_GROUP_LENGTH]
+
+
+Tag = Stored | Prepare | Accept | Decided | Closed | Hint
 
 
 def read_tag(name: str) -> Tag | None:
@@ -136,6 +158,8 @@ def read_tag(name: str) -> Tag | None:
             return Decided(_long(found[1]), int(found[2], _BASE), _long(found[3]))
         if found := _CLOSED.match(name):
             return Closed(_long(found[1]), int(found[2], _BASE))
+        if found := _HINT.match(name):
+            return Hint(found[1], int(found[2], _BASE), _long(found[3]))
         if found := _RECORD.match(name):
             return Stored(_long(found[1]))
     except ValueError:

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.cache.distributed.open import open_repository
 from lifecycle.cache.sources.blobs import LayoutBlobs, RegistryBlobs
 from lifecycle.cache.sources.buildkit import open_buildkit
+from lifecycle.cache.sources.distributed import open_distributed
 from lifecycle.cache.sources.image import source_of_image
 from lifecycle.cache.sources.model import Opened, Status
 from lifecycle.cache.sources.volume import is_volume, open_volume
@@ -114,7 +116,7 @@ class Opener:
 
     def _open(self, spec: CacheSpec) -> Source | None:
         if spec.type == DISTRIBUTED:
-            raise CacheError("type=distributed is not read here", where=spec.text)
+            return open_distributed(open_repository(spec, lambda: self._clients(self._seconds(spec))))
         if spec.type == LOCAL:
             return self._open_path(spec)
         return self._open_reference(spec)

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.cache.distributed.tags import Accept, Ballot, Closed, Decided, Prepare, Stored, read_tag, seen_of
+from lifecycle.cache.distributed.tags import (
+    Accept,
+    Ballot,
+    Closed,
+    Decided,
+    Hint,
+    Prepare,
+    Stored,
+    group_of,
+    read_tag,
+    seen_of,
+)
 from lifecycle.oci.digest import digest_of
 
 digests = st.binary(max_size=4).map(digest_of)
@@ -18,6 +29,7 @@ tags = st.one_of(
     st.builds(Accept, digests, numbers, ballots, digests),
     st.builds(Decided, digests, numbers, digests),
     st.builds(Closed, digests, numbers),
+    st.builds(Hint, digests.map(group_of), numbers, digests),
 )
 KEY, OTHER = digest_of(b"key"), digest_of(b"other")
 ONE, TWO = digest_of(b"one"), digest_of(b"two")
