@@ -1,6 +1,8 @@
 """Builds of several buildpacks whose layers come from named caches, with images in a real registry."""
 
+import hashlib
 import itertools
+import json
 import os
 import re
 import shutil
@@ -83,6 +85,33 @@ class CacheBuilds(Builds):
         """Keep the cache directory of the last build elsewhere."""
         shutil.copytree(self.place.root / "cache", path)
         return self.readable(path)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print the figures of experiments, for spec/cache-experiments.md."""
+    lines = [
+        f"{report.nodeid.rpartition('::')[2]}: "
+        + ", ".join(f"{name} {value}" for name, value in report.user_properties)
+        for report in terminalreporter.getreports("passed")
+        if report.when == "call" and report.user_properties
+    ]
+    if lines:
+        terminalreporter.section("figures")
+        terminalreporter.write("".join(f"{line}\n" for line in lines))
+
+
+def check_blobs(registry, image):
+    """Read every blob of an image in the registry's storage and compare it with its digest; return how many."""
+    manifest = json.loads(registry.blob_path(image.reference.rpartition("@")[2]).read_bytes())
+    digests = [manifest["config"]["digest"], *(layer["digest"] for layer in manifest["layers"])]
+    for digest in digests:
+        assert "sha256:" + hashlib.sha256(registry.blob_path(digest).read_bytes()).hexdigest() == digest
+    return len(digests)
+
+
+@pytest.fixture(name="check_blobs")
+def check_blobs_fixture():
+    return check_blobs
 
 
 def made(done):
