@@ -90,6 +90,8 @@ def open_sources(
     opened = Opener(remote.cache_client, progress=progress).open_all(specs)
     for each in opened:
         _announce(each)
+        if each.status == "foreign" and each.spec.type == REGISTRY:
+            _lend(each.spec.get("ref"), remote)
     distro = target.distro
     facts = StepFacts(
         os=target.os,
@@ -101,6 +103,18 @@ def open_sources(
         layers_dir=layers_dir,
     )
     return CacheSources(opened=opened, facts=facts, registry=registry)
+
+
+def _lend(name: str, remote: RemoteStores) -> None:
+    """Let the image to write take blobs of a cache of BuildKit's own, which is good for nothing else."""
+    from lifecycle.cache.targets.buildkit_manifest import read_cache_manifest
+
+    reference = parse_reference(name)
+    with contextlib.suppress(LifecycleError):
+        stored = remote.client.manifest(reference)
+        found = None if stored is None else read_cache_manifest(stored.data, where=name)
+        if found is not None:
+            remote.registry.lend((each.digest for each in found.blobs), reference)
 
 
 def registry_of(name: str) -> str:
@@ -142,8 +156,8 @@ def more_sources(settings: Settings, analyzed: Analyzed, sources: CacheSources) 
 
 
 def use_of(settings: Settings, analyzed: Analyzed, sources: CacheSources, account: RestoredLayers) -> CacheUse | None:
-    """Return what a restoration leaves for export and reports, ``None`` where the user named no source."""
-    if not sources.opened:
+    """Return what a restoration leaves for export and reports, ``None`` where nobody named a source or a report."""
+    if not (sources.opened or settings.text("cache_report")):
         return None
     report = report_restoration(sources, account, more=more_sources(settings, analyzed, sources))
     for row in report.step:

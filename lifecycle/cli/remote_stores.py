@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lifecycle.images.registry.access import RegistryAccess
     from lifecycle.images.registry.client import RegistryClient
+    from lifecycle.images.registry.store import RegistryStore
     from lifecycle.images.store import ImageStore
     from lifecycle.oci.reference import Reference
 
@@ -68,7 +69,7 @@ class RemoteStores:
         return RegistryClient(access.hosts, access.keychain, contexts=access.contexts)
 
     @cached_property
-    def registry(self) -> ImageStore:
+    def registry(self) -> RegistryStore:
         """Registries as a store of images."""
         from lifecycle.images.registry.store import RegistryStore
 

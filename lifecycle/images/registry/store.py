@@ -15,10 +15,12 @@ from lifecycle.oci.reference import parse_reference, parse_tag
 from lifecycle.progress import NO_PROGRESS, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from lifecycle.images.registry.client import RegistryClient
     from lifecycle.images.store import NewImage, WrittenImage
+    from lifecycle.oci.digest import Digest
+    from lifecycle.oci.reference import Reference
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,6 +84,11 @@ class RegistryStore:
                 progress=self._progress,
                 parallel=self._parallel,
             )
+
+    def lend(self, blobs: Iterable[Digest], repository: Reference) -> None:
+        """Let other repositories of the registry take these blobs of ``repository``, should an image have them."""
+        for digest in blobs:
+            self._holders.add(digest, repository)
 
     def delete(self, reference: str) -> None:
         """Delete the manifest of a digest reference, and with it its tags; raise ``RegistryError`` if it stays."""

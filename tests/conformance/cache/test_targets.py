@@ -14,7 +14,7 @@ from lifecycle.images.layout_image import read_layout_index, with_name
 from lifecycle.images.registry.client import RegistryClient
 from lifecycle.layers.blob import decompressed
 from lifecycle.oci.digest import digest_of
-from lifecycle.oci.manifest import read_descriptor
+from lifecycle.oci.manifest import Descriptor, Manifest, read_descriptor
 from lifecycle.oci.reference import parse_reference
 from parts.builds import Builds
 
@@ -312,6 +312,22 @@ def test_a_killed_registry_fails_the_build_only_without_ignore_error_and_the_ima
     assert builds.image() is not None
     done = build(builds, "-cache-to", f"type=registry,ref={address},ignore-error=true")
     assert "Failed to export cache to" in done.output
+
+
+def test_blobs_of_a_cache_that_buildkit_wrote_are_mounted_where_the_image_has_them(builds, registry, client):
+    image = builds.image("run")
+    (layer,) = image.manifest.layers
+    foreign, target = parse_reference(builds.name("foreign")), f"{builds.repository}-target"
+    config = json.dumps({"layers": [{"blob": layer.digest, "parent": -1}], "records": [{"digest": layer.digest}]})
+    described = Descriptor(CONFIG_TYPE, len(config), digest_of(config.encode()))
+    client.upload_blob(foreign, described, lambda: iter([config.encode()]))
+    client.mount_blob(foreign, layer, source=parse_reference(builds.name("run")))
+    manifest = Manifest("application/vnd.oci.image.manifest.v1+json", described, (layer,)).dumps()
+    client.put_manifest(foreign, manifest, "application/vnd.oci.image.manifest.v1+json")
+    done = builds.one("creator", "-cache-from", foreign.name, f"{target}/app")
+    assert done.code == 0, done.output
+    assert "a cache that BuildKit wrote" in done.output
+    assert f"from={foreign.repository.replace('/', '%2F')}" in registry.log
 
 
 @pytest.mark.parametrize(
