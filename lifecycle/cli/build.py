@@ -255,10 +255,10 @@ def _run(
         sources = steps.with_step_keys(sources, inputs, found.analyzed, paths)
     account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources, paths=paths)
     use = use_of(settings, found.analyzed, sources, account)
-    if use is None:
-        log.restored(account)
-    else:
+    if use is not None and sources.opened:
         log.restored_from(use.report)
+    else:
+        log.restored(account)
     taken = use.elsewhere if use else {}
     shared = share_build(settings, remote, found.analyzed, images=images, taken=taken)
     log.heading("Building")

@@ -74,7 +74,7 @@ class RestoredLayer:
     """What became of one layer, and why.
 
     ``source`` is the index of the source that its buildpack was given, ``origin`` that of the one that its bytes came
-    from or, for metadata alone, will come from; 0 where nobody named a source.  ``size`` counts the blob's bytes.
+    from or, for metadata alone, will come from; 0 where there is none.  ``size`` counts the blob's bytes.
     """
 
     buildpack_id: str
@@ -309,7 +309,7 @@ class _Layer:
         if self.pinned is None:
             by_cache = restored is Restored.CONTENTS or decision.origin is Origin.CACHE
             known = sources.cache_index if by_cache else sources.image_index
-            known = known if sources.opened and decision.layer else 0
+            known = known if decision.layer else 0
             return RestoredLayer(self.buildpack_id, self.path.name, restored, reason, diff_id, known, origin or known)
         image = None
         if restored is Restored.METADATA and origin in self.pinned.places:
