@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExportError
 from lifecycle.files.built_layers import BuiltLayer, BuiltLayers, has_directory, read_built_layers
-from lifecycle.images.store import ReusedLayer
+from lifecycle.images.store import BlobSource, Image, ReusedLayer
 from lifecycle.layers.blob import write_blob
 from lifecycle.layers.source import (
     WatchedLayer,
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from lifecycle.images.store import Image
     from lifecycle.layers.blob import LayerBlob
     from lifecycle.layers.source import LayerSource
     from lifecycle.model.lifecycle_metadata import LifecycleMetadata
+    from lifecycle.oci.digest import DiffId
     from lifecycle.phases.export_inputs import ExportInputs
     from lifecycle.progress import Progress
 
@@ -59,11 +59,12 @@ class LayerStack:
     layers: list[LayerBlob | ReusedLayer] = field(default_factory=list)
     history: list[HistoryEntry] = field(default_factory=list)
     verdicts: list[LayerVerdict] = field(default_factory=list)
+    lost: set[str] = field(default_factory=set)
 
     @property
     def available(self) -> frozenset[str] | None:
-        """The diffIDs of the previous image."""
-        return None if self.previous is None else frozenset(self.previous.config.diff_ids)
+        """The diffIDs of the previous image, less those whose blobs it turned out to have lost."""
+        return None if self.previous is None else frozenset(self.previous.config.diff_ids) - self.lost
 
     def place(self, candidate: Candidate, source: LayerSource) -> LayerVerdict:
         """Put on a layer: that of the previous image if it has these bytes, or else a new one."""
@@ -72,7 +73,7 @@ class LayerStack:
             watched = WatchedLayer(source, self.progress, task=f"comparing {candidate.id}", size=size)
             found, size = diff_id(watched)
             verdict = export_plan.judge_contents(candidate, found, self.available)
-            if verdict.action is Action.REUSE:
+            if verdict.action is Action.REUSE and self._previous_holds(found):
                 return self.reuse(replace(verdict, size=size))
         packed = WatchedLayer(source, self.progress, task=f"packing {candidate.id}", size=size)
         return self.add(candidate, write_blob(packed, self.work_dir))
@@ -127,6 +128,16 @@ class LayerStack:
                 "; ".join(verdict.reason for verdict in refused),
                 remedy="build without the previous image, so that the buildpack makes the layer again",
             )
+
+    def _previous_holds(self, diff_id: DiffId) -> bool:
+        """Say whether the previous image still has the blob of a layer; what it lost is made again."""
+        image = self.previous
+        if isinstance(image, BlobSource):
+            descriptor = image.manifest.layers[image.config.diff_ids.index(diff_id)]
+            if not image.has_blob(descriptor):
+                self.lost.add(diff_id)
+                return False
+        return True
 
     def _done(self, verdict: LayerVerdict, history: HistoryEntry | None) -> LayerVerdict:
         self.history.append(history or HistoryEntry(created_by=verdict.created_by))

@@ -1,5 +1,7 @@
 """Which layers come from the previous image."""
 
+from dataclasses import replace
+
 import pytest
 
 from lifecycle.errors import ExportError
@@ -125,3 +127,19 @@ def test_nothing_is_reused_without_metadata_of_the_previous_image(newest):
     newest.export()
     newest.analyzed = LifecycleMetadata()
     assert set(rows(newest.export()).values()) == {(Action.ADD, "new layer")}
+
+
+def test_a_layer_whose_blob_the_previous_image_has_lost_is_added_again(newest):
+    newest.layer("jre", "launch")
+    exported = newest.export()
+    lost = exported.metadata.of("samples/java").layers["jre"].sha
+    image = newest.previous
+    descriptor = image.manifest.layers[image.config.diff_ids.index(lost)]
+    newest.previous = replace(
+        image, blobs={digest: data for digest, data in image.blobs.items() if digest != descriptor.digest}
+    )
+    again = newest.export()
+    found = rows(again)
+    assert found.pop("samples/java:jre") == (Action.ADD, "the previous image lacks it")
+    assert {action for action, _ in found.values()} == {Action.REUSE}
+    assert again.written.image_id == exported.written.image_id
