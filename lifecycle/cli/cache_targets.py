@@ -14,7 +14,6 @@ from lifecycle.files.codec import load
 from lifecycle.files.observed_steps import load_observed
 from lifecycle.model.plan import Plan
 from lifecycle.oci.reference import parse_tag
-from lifecycle.phases.step_export import export_steps
 from lifecycle.progress import NO_PROGRESS
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def target_specs(settings: Settings) -> tuple[CacheSpec, ...]:
     specs = tuple(map(read_target, settings.list("cache_to")))
     places: dict[tuple[str, ...], CacheSpec] = {}
     for spec in specs:
-        place = (spec.type, spec.get("ref"), spec.get("dest"), spec.get("tag"))
+        place = _place(spec)
         if place in places:
             raise InvalidInputError(f"-cache-to {spec}: {places[place]} writes there too", remedy="give it once")
         places[place] = spec
@@ -60,9 +59,18 @@ def target_specs(settings: Settings) -> tuple[CacheSpec, ...]:
                 f"-cache-to {spec}: an image holds its launch layers only",
                 remedy="use type=registry for mode=max",
             )
-        if spec.type == REGISTRY:
-            parse_tag(spec.get("ref"))
     return specs
+
+
+def _place(spec: CacheSpec) -> tuple[str, ...]:
+    """Return where a cache goes; raise ``InvalidInputError`` for a reference that has a digest or is none."""
+    match spec.type:
+        case "registry":
+            return (spec.type, parse_tag(spec.get("ref")).name)
+        case "local":
+            return (spec.type, str(Path(spec.get("dest")).absolute()), spec.get("tag") or "latest")
+        case _:
+            return (spec.type, spec.get("ref"))
 
 
 @dataclass(slots=True)
@@ -138,6 +146,8 @@ class CacheTargets:
         )
 
     def _steps(self, inputs: ExportInputs, packer: _Packer | None) -> ExportedSteps:
+        from lifecycle.phases.step_export import export_steps
+
         return export_steps(
             inputs,
             verdicts=self._verdicts,

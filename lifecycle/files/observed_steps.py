@@ -6,8 +6,9 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import CacheError
+from lifecycle.errors import CacheError, LifecycleError
 from lifecycle.files.atomic import write_atomic
+from lifecycle.files.regular_file import open_file
 from lifecycle.model.observed_step import dumps, loads
 
 if TYPE_CHECKING:
@@ -19,11 +20,15 @@ FILE_NAME = "cache-steps.json"
 """Its name; of the layers directory, an export takes subdirectories only."""
 
 _LOG = logging.getLogger(__name__)
+_LARGEST = 16 * 1024 * 1024
 
 
 def save_observed(layers_dir: Path, steps: tuple[ObservedStep, ...]) -> None:
-    """Write what a build saw."""
-    write_atomic(layers_dir / FILE_NAME, dumps(steps))
+    """Write what a build saw; where that fails the steps have no keys, which is no failure of the build."""
+    try:
+        write_atomic(layers_dir / FILE_NAME, dumps(steps))
+    except LifecycleError as error:
+        _LOG.warning("The steps of this build have no keys: %s", error)
 
 
 def remove_observed(layers_dir: Path) -> None:
@@ -35,10 +40,18 @@ def remove_observed(layers_dir: Path) -> None:
 def load_observed(layers_dir: Path) -> tuple[ObservedStep, ...]:
     """Return what a build saw of its steps; without it they have no keys, which is no failure."""
     path = layers_dir / FILE_NAME
-    try:
-        return loads(path.read_bytes(), where=str(path))
-    except OSError:
+    if not path.is_symlink() and not path.exists():
         _LOG.debug("%s is not there: the steps of this build have no keys", path)
-    except CacheError as error:
+        return ()
+    try:
+        # Buildpacks can put anything here.
+        with open_file(path) as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise CacheError(f"is larger than {_LARGEST // 2**20} MiB", where=path)
+        return loads(data, where=str(path))
+    except LifecycleError as error:
         _LOG.warning("Not using what the build saw of its steps: %s", error)
+    except OSError as error:
+        _LOG.warning("Not using what the build saw of its steps: %s: %s", path, error.strerror)
     return ()
