@@ -41,7 +41,6 @@ DIFFERENT: Mapping[str, tuple[int, str]] = {
     "analyzer-previous-config-missing": (0, _PREVIOUS),
     "analyzer-previous-config-garbage": (0, _PREVIOUS),
     "analyzer-previous-sbom-garbage": (0, _PREVIOUS),
-    "exporter-previous-layer-missing": (62, "no image is written that lacks a layer; the reference writes it"),
     "exporter-previous-gone": (0, _PANIC),
     "restorer-cache-layers-unreadable": (0, "a cache layer that can't be read is made again, like one that is gone"),
     "exporter-cache-unwritable": (0, "the image is written; a cache that can't be is a warning, as its other failures are"),
