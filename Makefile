@@ -4,7 +4,7 @@ BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint types unit bench status clean
+.PHONY: demo test lint types unit soak bench status clean
 
 demo: .venv/installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh buildpacks/samples/demo.sh
@@ -26,6 +26,10 @@ bench: .venv/developing
 	$(BIN)/python tests/bench/bench_startup.py
 	$(BIN)/python tests/bench/bench_launcher.py
 	$(BIN)/python tests/bench/bench_memory.py --sizes 50 500
+
+# What CI runs in short forms: more builders, more kills, larger models of the protocol.
+soak: .venv/developing
+	CNB_SOAK=1 $(BIN)/pytest -n 2 tests/unit/cache/distributed tests/acceptance/test_shared_cache.py
 
 status: .venv/developing
 	$(BIN)/python spec/status.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
     from lifecycle.cli.remote_stores import RemoteStores
     from lifecycle.cli.settings import Settings
     from lifecycle.cli.steps import ImagePaths
-    from lifecycle.images.store import ImageStore
+    from lifecycle.images.store import ImageStore, NewImage
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.cache_report import SettledRow
     from lifecycle.phases.build import BuildInputs
     from lifecycle.phases.cache_sources import CacheSources
     from lifecycle.phases.converging import StepConverger
     from lifecycle.phases.step_recorder import StepRecorder
+
+
+_LOG = logging.getLogger(__name__)
 
 
 def repository_spec(settings: Settings) -> CacheSpec | None:
@@ -103,6 +107,20 @@ class SharedBuild:
                 strict=not self.spec.enabled("ignore-error", default=True),
             )
             yield self.converger
+
+    def before_write(self, image: NewImage) -> NewImage:
+        """Return the image with the blobs that all builders have for it, if all of its steps are shared."""
+        from lifecycle.cache.distributed.image_outcome import settle_image
+
+        if any(not row.record for row in self.rows):
+            return image
+        try:
+            return settle_image(self.repository, image)
+        except LifecycleError as error:
+            if not self.spec.enabled("ignore-error", default=True):
+                raise
+            _LOG.warning("The blobs of the image stay with this builder: %s", error)
+            return image
 
     def reported(self, report: CacheReport | None) -> CacheReport:
         """Return the report with what became of the steps."""

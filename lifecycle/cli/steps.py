@@ -33,7 +33,7 @@ from lifecycle.progress import NO_PROGRESS
 from lifecycle.rules.targets import complete_target, lacks_distro
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import PurePosixPath
 
     from lifecycle.cache.store import Cache
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from lifecycle.cli.settings import Settings
     from lifecycle.executables.process import Runner
     from lifecycle.files.modules import Buildpack
-    from lifecycle.images.store import Image, ImageStore
+    from lifecycle.images.store import Image, ImageStore, NewImage
     from lifecycle.model.build_metadata import BuildMetadata
     from lifecycle.model.group import Group
     from lifecycle.model.plan import Plan
@@ -473,7 +473,7 @@ def export(
             work_dir=Path(work_dir),
             observe=observe,
             progress=progress,
-            before_write=partial(targets.before_write, ready.inputs) if targets else lambda image, _: image,
+            before_write=partial(_changed, ready.inputs, targets, shared),
         )
         _save_reports(settings, exported, use, shared)
         return exported
@@ -506,6 +506,19 @@ def export(
         if targets is not None:
             targets.write(ready.inputs)
         return exported
+
+
+def _changed(
+    inputs: ExportInputs,
+    targets: CacheTargets | None,
+    shared: SharedBuild | None,
+    image: NewImage,
+    verdicts: Sequence[LayerVerdict],
+) -> NewImage:
+    """Return the image as the caches want it."""
+    if targets is not None:
+        image = targets.before_write(inputs, image, verdicts)
+    return image if shared is None else shared.before_write(image)
 
 
 def _save_reports(settings: Settings, exported: Exported, use: CacheUse | None, shared: SharedBuild | None) -> None:

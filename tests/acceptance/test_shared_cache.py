@@ -169,7 +169,7 @@ def test_builders_and_a_registry_that_are_killed_leave_one_image(own_registry, t
     for each in built:
         check_chain(each)
     names = names_in_registry(own_registry.url, "shared/steps")
-    assert len(check_agreement(names, [])) == 2
+    assert len(check_agreement(names, [])) == 3
     assert check_registry(own_registry.url, "shared/steps", names)
 
 

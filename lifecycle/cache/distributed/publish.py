@@ -1,9 +1,10 @@
-"""Putting a step where others can have it, before anybody may vote for it."""
+"""Putting a record where others can have it, before anybody may vote for it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lifecycle.cache.distributed.publication import Publication
 from lifecycle.cache.distributed.step_manifest import read_step
 from lifecycle.errors import BlobUnknownError, CacheError, CorruptImageError
 from lifecycle.oci.manifest import read_manifest
@@ -20,37 +21,43 @@ LARGEST_RECORD = 16 * 1024 * 1024
 
 
 def publish(
-    repository: Repository, step: StepManifest, open_blob: Mapping[Digest, Callable[[], Iterator[bytes]]]
+    repository: Repository, record: Publication, open_blob: Mapping[Digest, Callable[[], Iterator[bytes]]]
 ) -> None:
-    """Store the blobs of a step that are not there, then its record; ``open_blob`` starts each blob from its beginning.
+    """Store the blobs of a record that are not there, then itself; ``open_blob`` starts each from its beginning.
 
     Raises ``CacheError``, ``ImageError``, ``VerificationError``.
     """
-    sources = {**open_blob, step.config_descriptor.digest: lambda: iter((step.config,))}
-    blobs = (*step.blobs, step.config_descriptor)
+    sources = {**open_blob, record.config_descriptor.digest: lambda: iter((record.config,))}
+    blobs = (*record.blobs, record.config_descriptor)
     for blob in blobs:
         if not repository.has_blob(blob):
             repository.put_blob(blob, sources[blob.digest])
     try:
-        repository.put_record(step.dumps())
+        repository.put_record(record.dumps())
     except BlobUnknownError:
         for blob in blobs:
             repository.put_blob(blob, sources[blob.digest])
-        repository.put_record(step.dumps())
+        repository.put_record(record.dumps())
+
+
+def fetch_publication(repository: Repository, digest: Digest) -> Publication:
+    """Return a published record; raise ``CorruptImageError`` where it isn't there."""
+    where = f"{repository.name}@{digest}"
+    data = repository.record(digest)
+    if data is None:
+        raise CorruptImageError("is decided, but not there", where=where)
+    manifest = read_manifest(data, where=where)
+    if manifest.config.size > LARGEST_RECORD:
+        raise CorruptImageError(f"has a record of more than {LARGEST_RECORD} bytes", where=where)
+    config = b"".join(repository.blob(manifest.config))
+    return Publication(manifest.config.media_type, config, manifest.layers)
 
 
 def fetch(repository: Repository, digest: Digest, *, key: Digest) -> StepManifest:
     """Return a published step; raise ``CorruptImageError`` where it isn't there or was made for another key."""
-    where = f"{repository.name}@{digest}"
-    manifest = repository.record(digest)
-    if manifest is None:
-        raise CorruptImageError("is decided, but not there", where=where)
-    config = read_manifest(manifest, where=where).config
-    if config.size > LARGEST_RECORD:
-        raise CorruptImageError(f"has a record of more than {LARGEST_RECORD} bytes", where=where)
-    data = b"".join(repository.blob(config))
+    found, where = fetch_publication(repository, digest), f"{repository.name}@{digest}"
     try:
-        step = read_step(manifest, data, where=where)
+        step = read_step(found.blobs, found.config, where=where)
     except CacheError as error:
         raise CorruptImageError(error.message, where=error.where) from error
     if step.record.key != key:

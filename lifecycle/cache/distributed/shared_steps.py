@@ -79,11 +79,12 @@ class ConvergingSteps:
         work_dir = Path(tempfile.mkdtemp(prefix="publishing-", dir=self.work_dir))
         try:
             mine, open_blob = own.packed(work_dir)
-            publish(self.repository, mine, open_blob)
-            outcome = propose(self.repository.log, key, mine.digest)
+            record = mine.publication
+            publish(self.repository, record, open_blob)
+            outcome = propose(self.repository.log, key, record.digest)
         finally:
             shutil.rmtree(work_dir, ignore_errors=True)
-        if outcome.value != mine.digest:
+        if outcome.value != record.digest:
             return outcome
         self._offer(mine)
         return _settled(Fate.WON, mine, outcome)
@@ -94,7 +95,7 @@ class ConvergingSteps:
         try:
             tags = map(read_tag, self.repository.log.names())
             versions = [tag.version for tag in tags if isinstance(tag, Hint) and tag.group == group]
-            self.repository.log.append(Hint(group, 1 + max(versions, default=0), step.digest).name)
+            self.repository.log.append(Hint(group, 1 + max(versions, default=0), step.publication.digest).name)
         except (CacheError, ImageError) as error:
             _LOG.debug("no hint: %s", error)
 

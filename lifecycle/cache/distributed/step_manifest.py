@@ -10,14 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lifecycle.cache.distributed.publication import Publication
 from lifecycle.errors import CacheError
 from lifecycle.model.step_record import MEDIA_PREFIX, STEP_TYPE, StepRecord, loads
-from lifecycle.oci.digest import Digest, digest_of
-from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor, Manifest, read_manifest
 from lifecycle.rules.sbom import is_sbom_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from lifecycle.oci.manifest import Descriptor
 
 FILE_TYPE = f"{MEDIA_PREFIX}file"
 TITLE = "org.opencontainers.image.title"
@@ -31,41 +32,26 @@ class StepManifest:
     files: Mapping[str, Descriptor] = field(default_factory=dict)
 
     @property
-    def config(self) -> bytes:
-        """The bytes of the record."""
-        return self.record.dumps()
-
-    @property
-    def config_descriptor(self) -> Descriptor:
-        """Where a manifest finds the record."""
-        return Descriptor(STEP_TYPE, len(self.config), digest_of(self.config))
-
-    @property
     def blobs(self) -> tuple[Descriptor, ...]:
         """All blobs but the record, each once."""
         layers = [layer.blob for layer in self.record.layers if layer.blob is not None]
         files = [replace(self.files[name], annotations={TITLE: name}) for name in sorted(self.files)]
         return (*{each.digest: each for each in layers}.values(), *files)
 
-    def dumps(self) -> bytes:
-        """Return the bytes of the manifest."""
-        return Manifest(OCI_MANIFEST, self.config_descriptor, self.blobs).dumps()
-
     @property
-    def digest(self) -> Digest:
-        """The digest of the manifest, by which builders know the record."""
-        return digest_of(self.dumps())
+    def publication(self) -> Publication:
+        """The step as it is stored."""
+        return Publication(STEP_TYPE, self.record.dumps(), self.blobs)
 
     def contents(self) -> StepRecord:
         """Return the record without what depends on how its layers were compressed."""
         return self.record.keeping(tuple(replace(layer, blob=None) for layer in self.record.layers))
 
 
-def read_step(manifest: bytes, config: bytes, *, where: str) -> StepManifest:
-    """Read a stored step; raise ``CacheError`` for what is none, ``CorruptImageError`` for no manifest."""
-    found = read_manifest(manifest, where=where)
+def read_step(blobs: Sequence[Descriptor], config: bytes, *, where: str) -> StepManifest:
+    """Read a stored step from the blobs of its manifest and its record; raise ``CacheError`` for what is none."""
     record = loads(config, where=where)
-    files = {each.annotations.get(TITLE, ""): each for each in found.layers if each.media_type == FILE_TYPE}
+    files = {each.annotations.get(TITLE, ""): each for each in blobs if each.media_type == FILE_TYPE}
     for name in files:
         if "/" in name or not is_sbom_name(name):
             raise CacheError(f"holds a file named {name!r}, which is no SBOM file", where=where)

@@ -172,7 +172,7 @@ class RecordImage:
     @property
     def name(self) -> str:
         """The record in its repository."""
-        return f"{self.repository.name}@{self.step.digest}"
+        return f"{self.repository.name}@{self.step.publication.digest}"
 
     @property
     def reference(self) -> str:
@@ -187,7 +187,7 @@ class RecordImage:
     @property
     def manifest(self) -> Manifest:
         """A manifest that lists the layers."""
-        return Manifest(OCI_MANIFEST, self.step.config_descriptor, tuple(_blobs(self.step).values()))
+        return Manifest(OCI_MANIFEST, self.step.publication.config_descriptor, tuple(_blobs(self.step).values()))
 
     def layer(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the tar of a layer, verified while it is read."""
@@ -255,6 +255,6 @@ def _cached(step: StepManifest, without: frozenset[str]) -> CachedStep:
         layers=layers,
         store=Store.model_validate(record.store) if record.store is not None else None,
         key=record.key or "",
-        record=step.digest,
+        record=step.publication.digest,
         facts=record.facts,
     )
