@@ -209,14 +209,11 @@ class BuildLog:
                 self._line(f"    #{source.index} {short(source.name or source.spec)} ({source.kind})")
         for step in report.step:
             self._event("cache-step", step=step.struct())
+            for each in step.preferred():
+                self._line(f"    #{each.source} passed over for {step.buildpack}: {each.reason}")
         for layer in report.layer:
             self._event("restore", layer=layer.id, restored=layer.action, reason=layer.reason, cache=layer.struct())
             self._line(f"    {_fate_of(layer, report)}")
-        known = {layer.buildpack for layer in report.layer}
-        for step in report.step:
-            if step.buildpack not in known:
-                why = ", ".join(f"#{each.source} {each.reason}" for each in step.passed_over)
-                self._line(f"    MISSED {step.buildpack}: {why or 'no source could be read'}")
 
     def layer(self, verdict: LayerVerdict) -> None:
         """Say of each layer of the image whether it is new, and why."""

@@ -160,10 +160,9 @@ def use_of(settings: Settings, analyzed: Analyzed, sources: CacheSources, accoun
     if not (sources.opened or settings.text("cache_report")):
         return None
     report = report_restoration(sources, account, more=more_sources(settings, analyzed, sources))
-    for row in report.step:
-        if not row.source:
-            why = "; ".join(f"#{each.source} {each.reason}" for each in row.passed_over)
-            _LOG.info("No cache source has layers for %s: %s", row.buildpack, why or "none could be read")
+    for step in report.step:
+        for each in step.preferred():
+            _LOG.info("Passing over cache source #%d for %s: %s", each.source, step.buildpack, each.reason)
     elsewhere = {
         layer.id: ReusedLayer(layer.image, DiffId(layer.diff_id)) for layer in account.layers if layer.image is not None
     }

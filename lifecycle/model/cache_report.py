@@ -103,6 +103,10 @@ class StepRow(SpecModel):
     key: str = ""
     passed_over: ListOf[PassedOverRow] = ()
 
+    def preferred(self) -> tuple[PassedOverRow, ...]:
+        """Return the sources that would have been preferred to the one chosen, with the reasons why they weren't."""
+        return tuple(each for each in self.passed_over if not self.source or each.source < self.source)
+
     def struct(self) -> Struct:
         """Return the table, without what is empty."""
         passed = [Struct(source=each.source, reason=each.reason) for each in self.passed_over]

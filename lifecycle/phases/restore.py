@@ -243,7 +243,8 @@ class _Layer:
         """Log what will be done.  Reference: the texts."""
         decision = self.decision
         if decision.restored is Restored.NOTHING:
-            _LOG.debug('Not restoring "%s": %s', self.id, decision.reason)
+            level = logging.INFO if self.work.sources.opened else logging.DEBUG
+            _LOG.log(level, 'Not restoring "%s": %s', self.id, decision.reason)
         else:
             _LOG.info('Restoring metadata for "%s" from %s', self.id, self._shown(str(decision.origin)))
         if decision.restored is Restored.CONTENTS:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import tomllib
 
 import pytest
@@ -86,6 +87,27 @@ def test_report_and_json_say_the_same_and_name_sources_by_digest(builds):
         "passed-over": [{"source": 1, "reason": "does not know c"}],
     }
     assert report["cache"]["totals"]["restored"] == report["cache"]["totals"]["mounted"] == 2
+
+
+def test_the_log_says_of_each_miss_why(builds):
+    builds.build(name="one", buildpacks="a")
+    builds.build("-cache-image", builds.name("two"), name="of-two", buildpacks="b")
+    names = [word for name in ("one", "two") for word in ("-cache-from", builds.name(name))]
+    done = builds.build(*names, name="app", buildpacks="abc")
+    assert "Passing over cache source #1 for b: does not know b\n" in done.output
+    assert "Passing over cache source #2 for c: does not know c\n" in done.output
+    assert "Passing over cache source #2 for a" not in done.output
+
+
+def test_a_layer_of_the_chosen_source_that_stays_away_is_in_the_log(own_builds, own_registry):
+    builds = own_builds
+    builds.build(name="one", buildpacks="a")
+    for descriptor in (blob_of(builds.image("one"), "'deps'"), blob_of(builds.image("one"), "'run'")):
+        own_registry.blob_path(descriptor.digest).unlink()
+    own_registry.restart()
+    done = builds.build("-cache-from", builds.name("one"), name="app", buildpacks="a")
+    assert re.search(r"Warning: Skipping restore for layer a:deps: .* lacks the blob sha256:", done.output)
+    assert "Warning: Skipping restore for layer a:run: no source has the layer sha256:" in done.output
 
 
 def test_a_report_can_be_had_without_named_sources(builds):
