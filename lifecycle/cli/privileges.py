@@ -13,8 +13,9 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle.cache.specification import is_path
 from lifecycle.cli.cache_inputs import cache_names
-from lifecycle.cli.cache_repository import repository_spec
+from lifecycle.cli.cache_repository import shared_specs
 from lifecycle.cli.cache_targets import target_specs
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import LifecycleError
@@ -115,8 +116,7 @@ def _images(settings: Settings) -> Iterator[str]:
     yield from cache_names(settings)
     with contextlib.suppress(LifecycleError):
         yield from (spec.get("ref") for spec in target_specs(settings))
-        if (shared := repository_spec(settings)) is not None:
-            yield shared.get("ref")
+        yield from (spec.get("ref") for spec in shared_specs(settings))
     if settings.switch("daemon") or settings.switch("layout"):
         return
     yield from (*settings.images, *settings.list("tag"))
@@ -149,6 +149,7 @@ def _give_directories(settings: Settings, owner: Owner) -> None:
     paths = [settings.optional_path(name) for name in _GIVEN.get(settings.phase, ())]
     if settings.phase in _WRITE_IMAGES:
         paths += [Path(spec.get("dest")) for spec in target_specs(settings) if spec.get("dest")]
+        paths += [Path(spec.get("ref")) for spec in shared_specs(settings) if is_path(spec.get("ref"))]
     for path in (*paths, *_ALSO_GIVEN.get(settings.phase, ())):
         if path is not None:
             give_directory(path, owner)

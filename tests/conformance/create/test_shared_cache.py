@@ -1,0 +1,76 @@
+"""The creator with `-cache-repo`: builders in containers of their own, one after the other, end with one image."""
+
+import json
+
+import pytest
+
+BUILD = r"""
+cd "$CNB_LAYERS_DIR"
+mkdir -p made
+head -c 300 /dev/urandom > made/random
+printf '[types]\nlaunch = true\nbuild = true\n' > made.toml
+printf '[[processes]]\ntype = "web"\ncommand = ["true"]\ndefault = true\n' > launch.toml
+"""
+
+
+@pytest.fixture
+def repository(request, builds):
+    if request.param == "directory":
+        return builds.place.root / "shared"
+    return f"{builds.repository}/shared"
+
+
+def report(builds):
+    return json.loads((builds.place.root / "report.json").read_text())["cache"]["settled"]
+
+
+@pytest.mark.parametrize("api", ["0.7", "0.12", "0.15"])
+@pytest.mark.parametrize("repository", ["directory", "registry"], indirect=True)
+def test_two_builders_end_with_one_image(builds, repository, api):
+    builds.place.buildpack(build=BUILD)
+    builds.place.write("report.json", "")
+    images = []
+    for name, outcome in (("one", "won"), ("other", "adopted")):
+        more = ("-cache-repo", repository, "-cache-report", builds.place.root / "report.json")
+        done = builds.create(*more, api=api, name=name)
+        assert done.code == 0, done.output
+        (row,) = report(builds)
+        assert row["outcome"] == outcome, done.output
+        assert f"Step in {repository}: {outcome} a/b {row['record']}" in done.output
+        images.append(builds.image(name).reference.rpartition("@")[2])
+        builds.start_again(cache=False)
+    assert images[0] == images[1]
+    assert row["differing"] == ["made/random"]
+
+
+def test_without_the_flag_two_builders_end_with_two_images(builds):
+    builds.place.buildpack(build=BUILD)
+    images = []
+    for name in ("one", "other"):
+        assert builds.create(name=name).code == 0
+        images.append(builds.image(name).reference.rpartition("@")[2])
+        builds.start_again(cache=False)
+    assert images[0] != images[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("reg/app,sync=cas", "has no key 'sync'"),
+        ("reg/app,ignore-error=perhaps", "is not a boolean"),
+        ("type=registry,ref=reg/app", "has the type 'registry'"),
+        ("Not A Reference", "is not a valid image reference"),
+        ("ref=,", "is not key=value"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told(builds, value, problem):
+    done = builds.create("-cache-repo", value)
+    assert done.code
+    assert problem in done.errors[0]
+
+
+def test_a_registry_out_of_reach_costs_nothing_but_the_sharing(builds):
+    builds.place.buildpack(build=BUILD)
+    done = builds.create("-cache-repo", "127.0.0.1:1/nobody/here")
+    assert done.code == 0
+    assert "stay" in done.output or "unpublished a/b" in done.output
