@@ -7,8 +7,13 @@ import tomllib
 
 import pytest
 
+from lifecycle.images.image_platform import ImagePlatform
+from lifecycle.images.registry.store import RegistryStore
 from lifecycle.images.store import NewImage, ReusedLayer
 from parts.fault_proxy import Stall
+from parts.registry import RegistryServer
+from parts.registry_clients import client_of
+from parts.tls import write_htpasswd
 
 
 def layers(report):
@@ -258,6 +263,43 @@ def test_credentials_are_nowhere(builds, tls_registry, made):
     assert refused.code == 3
     assert "the-secret" not in refused.output
     assert "***@registry.example" in refused.output
+
+
+@pytest.fixture(scope="module")
+def locked_registry(tmp_path_factory):
+    """Plain HTTP with Basic authentication."""
+    directory = tmp_path_factory.mktemp("locked-registry")
+    htpasswd = write_htpasswd(directory / "htpasswd", {"reader": "the-secret"})
+    auth = {"htpasswd": {"realm": "basic-realm", "path": str(htpasswd)}}
+    with RegistryServer(directory, auth=auth, username="reader", password="the-secret") as started:
+        yield started
+
+
+@pytest.mark.parametrize("one_by_one", [False, True], ids=["creator", "phases"])
+def test_credentials_that_only_root_may_read_open_sources_for_the_user_of_the_build(
+    builds, locked_registry, tmp_path, made, one_by_one
+):
+    builds.build(name="source", buildpacks="a")
+    locked = f"{locked_registry.host}/provenance/locked"
+    store, builds.store = builds.store, RegistryStore(client_of(locked_registry), platform=ImagePlatform())
+    copy(builds, "source", locked)
+    builds.store = store
+    tmp_path.chmod(0o700)
+    secret = base64.b64encode(b"reader:the-secret").decode()
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {locked_registry.host: {"auth": secret}}}))
+    given = {"DOCKER_CONFIG": str(tmp_path)}
+    builds.start_again(cache=False)
+    if one_by_one:
+        for phase, words in (("analyzer", [builds.name("app")]), ("detector", [])):
+            assert builds.one(phase, *words).code == 0
+        assert builds.one("restorer", "-cache-from", locked, as_root=True, **given).code == 0
+        assert made(builds.one("builder")) == set()
+        done = builds.one("exporter", builds.name("app"), as_root=True, **given)
+    else:
+        done = builds.create("-cache-from", locked, name="app", as_root=True, **given)
+        assert made(done) == set()
+    assert done.code == 0, done.output
+    assert {row["action"] for row in builds.report()["cache"]["layer"]} == {"restored", "mounted"}
 
 
 def test_a_value_that_nobody_understands_is_a_usage_error_before_anything_is_done(builds):
