@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle import __version__
 from lifecycle.cli.cache_inputs import write_report
+from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import DetectionError, ExportError, InvalidFileError, InvalidInputError
 from lifecycle.files.build_metadata import save_metadata
 from lifecycle.files.codec import load, save
@@ -178,6 +179,8 @@ def analyze(
         cache_image=settings.text("cache_image"),
         skip_layers=skips_layers(settings),
         image_layers_dir=paths.layers_dir,
+        # Platforms may give the directory of layouts to the exporter only.
+        writes_here=not (settings.phase is Phase.ANALYZER and settings.switch("layout")),
     )
     return phase(inputs, images=images, cache_images=cache_images)
 
@@ -315,7 +318,8 @@ def build(
 
     inputs = build_inputs(settings, analyzed, group, plan, environment=environment)
     version = shared.cache_version if shared else ""
-    seen = _recorder(inputs, analyzed, paths, version) if settings.list("cache_to") or shared else None
+    asked = bool(settings.list("cache_to") or settings.list("cache_from"))
+    seen = _recorder(inputs, analyzed, paths, version) if asked or shared else None
     remove_observed(inputs.layers_dir)
     run_all = partial(phase, inputs, run=run, output=output, on_buildpack_start=on_start, observer=seen or NO_OBSERVER)
     if shared is None or seen is None:
@@ -324,7 +328,7 @@ def build(
         with shared.converging(inputs, seen, paths) as settle:
             built = run_all(settle=settle)
     save_metadata(inputs.layers_dir / "config" / "metadata.toml", built.metadata, settings.api)
-    if seen is not None and settings.list("cache_to"):
+    if seen is not None and asked:
         save_observed(inputs.layers_dir, seen.steps)
     return built.metadata
 

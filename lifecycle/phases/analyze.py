@@ -39,10 +39,10 @@ _LOG = logging.getLogger(__name__)
 class AnalyzeInputs:
     """What an analysis needs to know.  Spec: platform.md "Analyzer" (inputs).
 
-    ``image`` and ``tags`` are the names to write; ``previous_image`` is ``image`` unless
-    given.  ``run_image`` is the one that the platform names, else ``run`` or ``stack`` offer
-    one.  ``image_layers_dir`` is the place of the layers directory in images where that differs from
-    ``layers_dir``.
+    ``image`` and ``tags`` are the names to write; where ``writes_here`` is false, another place gets them, which
+    can't be checked.  ``previous_image`` is ``image`` unless given.  ``run_image`` is the one that the platform
+    names, else ``run`` or ``stack`` offer one.  ``image_layers_dir`` is the place of the layers directory in images
+    where that differs from ``layers_dir``.
     """
 
     api: PlatformApi
@@ -56,6 +56,7 @@ class AnalyzeInputs:
     cache_image: str = ""
     skip_layers: bool = False
     image_layers_dir: PurePosixPath | None = None
+    writes_here: bool = True
 
 
 @timed("Analyzer")
@@ -65,7 +66,8 @@ def analyze(inputs: AnalyzeInputs, *, images: ImageStore, cache_images: ImageSto
     ``cache_images`` keeps the cache image, where that is another store than that of the app image.  Raises
     ``ImageError`` when a name can't be written or there is no run image.
     """
-    images.check_write(tuple(dict.fromkeys((inputs.image, *inputs.tags))))
+    if inputs.writes_here:
+        images.check_write(tuple(dict.fromkeys((inputs.image, *inputs.tags))))
     if inputs.cache_image:
         (cache_images or images).check_write((inputs.cache_image,))
     run_image = _run_image(inputs, images)

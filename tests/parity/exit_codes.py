@@ -31,7 +31,6 @@ DIFFERENT: Mapping[str, tuple[int, str]] = {
     "exporter-report-unwritable": (1, _WRITABLE),
     "builder-layers-read-only": (1, _WRITABLE),
     "exporter-layout-unwritable": (1, _WRITABLE),
-    "analyzer-layout-unwritable": (32, _WRITABLE),
     "builder-layer-metadata-wrong-type": (52, "the specification says that metadata is a table"),
     "detector-platform-env-is-file": (22, "a platform directory that can't be read is no buildpack's error"),
     "analyzer-previous-index-malformed": (0, _PREVIOUS),

@@ -15,7 +15,7 @@ from lifecycle.images.store import NewImage
 from lifecycle.layers.blob import write_blob
 from lifecycle.layers.source import PathMapping, directory_layer
 from lifecycle.model.analyzed import Analyzed, ImageIdentifier
-from lifecycle.model.api import PLATFORM_APIS, PlatformApi
+from lifecycle.model.api import LATEST_PLATFORM_API, PLATFORM_APIS, PlatformApi
 from lifecycle.model.lifecycle_metadata import BuildpackLayer, BuildpackLayers, LayerSha, LifecycleMetadata
 from lifecycle.oci.gojson import dumps
 from lifecycle.phases.analyze import AnalyzeInputs, analyze
@@ -222,3 +222,14 @@ def test_images_are_found_in_layouts(inputs, tmp_path, api, caplog):
     (tmp_path / "layouts/reg.example/app/latest/index.json").write_text("{")
     assert analyze(inputs(api), images=store).image == ImageIdentifier(reference="")
     assert f'Ignoring image "{APP}" because it was corrupt' in caplog.messages
+
+
+def test_names_that_another_place_gets_are_not_checked(images, tmp_path):
+    images.unwritable = frozenset({"some/app"})
+    images.put("some/run")
+    inputs = AnalyzeInputs(
+        api=LATEST_PLATFORM_API, image="some/app", layers_dir=tmp_path, run_image="some/run", writes_here=False
+    )
+    assert analyze(inputs, images=images).run_image.image == "some/run"
+    with pytest.raises(ImageError, match="may not be written"):
+        analyze(replace(inputs, writes_here=True), images=images)
