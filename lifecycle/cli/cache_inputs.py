@@ -12,6 +12,7 @@ from lifecycle.cache.specification import DISTRIBUTED, LOCAL, REGISTRY, CacheSpe
 from lifecycle.errors import InvalidInputError, LifecycleError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import load, save
+from lifecycle.images.retyped import retyped
 from lifecycle.images.store import ReusedLayer
 from lifecycle.model.cache_report import CacheAction, CacheReport, CacheSnapshot, SourceRow
 from lifecycle.model.cached_step import StepFacts
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lifecycle.cache.sources.model import Opened
     from lifecycle.cli.remote_stores import RemoteStores
     from lifecycle.cli.settings import Settings
+    from lifecycle.images.store import Image
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.target import TargetData
     from lifecycle.phases.restore import RestoredLayers
@@ -63,6 +65,10 @@ class CacheUse:
 
     report: CacheReport
     elsewhere: Mapping[str, ReusedLayer] = field(default_factory=dict)
+
+    def elsewhere_for(self, base: Image) -> Mapping[str, ReusedLayer]:
+        """Return the layers of named sources as an image on ``base`` has them."""
+        return {name: retyped(layer, base) for name, layer in self.elsewhere.items()}
 
     def exported(self, verdicts: Sequence[LayerVerdict]) -> CacheReport:
         """Return the report after the export."""

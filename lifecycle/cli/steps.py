@@ -473,7 +473,7 @@ def export(
             base=ready.base,
             previous=ready.previous,
             extended=ready.extended,
-            elsewhere=use.elsewhere if use else {},
+            elsewhere=use.elsewhere_for(ready.base) if use else {},
             work_dir=Path(work_dir),
             observe=observe,
             progress=progress,

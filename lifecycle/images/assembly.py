@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from lifecycle.layers.blob import LayerBlob
 
 _OCI_LAYERS = {DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_GZIP: OCI_LAYER_GZIP}
+_DOCKER_LAYERS = {oci: docker for docker, oci in _OCI_LAYERS.items()}
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 
@@ -55,6 +56,10 @@ class MediaTypes:
     def tar(self) -> str:
         """The type of an uncompressed layer."""
         return DOCKER_LAYER if self.docker else OCI_LAYER
+
+    def same_kind(self, media_type: str) -> str:
+        """Return the type of a layer in an image of this kind; Docker has none for zstd."""
+        return (_DOCKER_LAYERS if self.docker else _OCI_LAYERS).get(media_type, media_type)
 
     def layer(self, path: Path) -> str:
         """Return the type of a new layer by the first bytes of its file; raise ``ImageError`` if it has none."""

@@ -144,6 +144,32 @@ def test_E1_a_source_that_fails_costs_layers_and_changes_no_image(  # noqa: N802
     record_property("layers restored from the others", restored)
 
 
+KINDS = {
+    "buildkit": ["-cache-to", "{}/buildkit"],
+    "buildkit index": ["-cache-to", "type=registry,ref={}/buildkit,image-manifest=false,oci-mediatypes=false"],
+    "inline": ["-cache-to", "type=inline"],
+    "distributed": ["-cache-repo", "{}/shared"],
+}
+"""How the caches that only this lifecycle writes are made."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_E1_caches_that_this_lifecycle_writes_are_sources_too(builds, made, kind, record_property):  # noqa: N802
+    builds.build(name="cold", buildpacks="abc")
+    cold = builds.image("cold").manifest
+    words = [word.format(builds.repository) for word in KINDS[kind]]
+    builds.build(*words, name="source")
+    source = {
+        "inline": builds.name("source"),
+        "distributed": f"type=distributed,ref={builds.name('shared')}",
+    }.get(kind, builds.name("buildkit"))
+    done = builds.build("-cache-from", source, name="warm")
+    assert builds.image("warm").manifest == cold
+    assert made(done) == set(), builds.report()
+    assert {action for action, _ in provenance(builds.report()).values()} == {"restored", "mounted"}
+    record_property("layers made anew", len(made(done)))
+
+
 TYPES = ["", "cache", "launch", "launch cache", "build", "build cache", "build launch", "build launch cache"]
 NAMES = ["for-" + (types.replace(" ", "-") or "nobody") for types in TYPES]
 
