@@ -349,8 +349,16 @@ def test_a_target_that_can_not_be_is_refused_before_anything_is_built(builds, va
     assert "made" not in done.output
 
 
+def test_without_a_cache_flag_no_step_is_looked_at_and_what_another_build_saw_is_gone(builds):
+    path = builds.place.layers / "cache-steps.json"
+    build(builds, "-cache-to", f"type=local,dest={builds.place.root / 'exported'}")
+    assert path.exists()
+    build(builds)
+    assert not path.exists()
+
+
 def test_two_targets_in_one_place_are_refused(builds):
     cache = f"type=registry,ref={builds.name('cache')}"
-    done = builds.create("-cache-to", cache, "-cache-to", f"{cache},mode=max")
+    done = builds.create("-cache-to", cache, "-cache-to", f"{cache}:latest,mode=max")
     assert done.code != 0
     assert "writes there too" in done.output
