@@ -186,6 +186,46 @@ def test_a_killed_builder_leaves_nothing_that_stops_the_next(tmp_path):
     assert names_in_directory(tmp_path / "shared" / "tags")
 
 
+CALLS = {"directory": "link,linkat,rename,renameat,renameat2,fsync", "registry": "sendto"}
+POINTS = {
+    "directory": range(1, 60) if SOAK else range(2, 40, 9),
+    "registry": range(1, 90) if SOAK else range(5, 60, 13),
+}
+
+
+@pytest.mark.parametrize("place", ["directory", "registry"])
+def test_builders_killed_before_any_write_or_request_leave_the_next_ones_whole(request, tmp_path, place):
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed: apt-get install strace")
+    if place == "directory":
+        builders = Builders(tmp_path / "builders", str(tmp_path / "shared"))
+    else:
+        registry = request.getfixturevalue("own_registry")
+        builders = Builders(tmp_path / "builders", f"{registry.host}/shared/steps")
+    need_paths(Builders(tmp_path / "probe").build("probe"))
+    killed = 0
+    for point in POINTS[place]:
+        inject = f"inject={CALLS[place]}:signal=SIGKILL:when={point}"
+        watched = (strace, "-o", "/dev/null", "-e", f"trace={CALLS[place]}", "-e", inject)
+        code = builders.start("victim", under=watched).wait(timeout=120)
+        if "ptrace" in builders.log("victim").lower():
+            pytest.skip("strace may not trace processes here")
+        killed += code != 0
+        shutil.rmtree(builders.root / "victim" / "state", ignore_errors=True)
+    assert killed
+    one, other = builders.build("one"), builders.build("other")
+    assert one.digest == other.digest
+    check_chain(one)
+    assert {row["outcome"] for row in other.settled.values()} <= {"adopted", "known"}
+    if place == "registry":
+        names = names_in_registry(registry.url, "shared/steps")
+        assert check_registry(registry.url, "shared/steps", names)
+    else:
+        names = names_in_directory(tmp_path / "shared" / "tags")
+    check_agreement(names, [])
+
+
 KEEPS = r"""
 cd "$CNB_LAYERS_DIR"
 if [ -e big.toml ] && [ ! -e big ]; then echo "big is reused"; else

@@ -82,12 +82,12 @@ class Builders:
             write_buildpack(self.root, "deps", DEPS),
         )
 
-    def start(self, name: str, *more: str) -> subprocess.Popen[str]:
-        """Start a build on the builder of that name."""
+    def start(self, name: str, *more: str, under: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        """Start a build on the builder of that name, `under` a command that watches it."""
         shared = ("--cache-repo", self.repository) if self.repository else ()
         buildpacks = [part for each in self.buildpacks for part in ("-b", str(each))]
         command = [
-            sys.executable, "-m", "lifecycle", "build", str(self.root / "app"), *buildpacks, "-t", "app",
+            *under, sys.executable, "-m", "lifecycle", "build", str(self.root / "app"), *buildpacks, "-t", "app",
             "-o", str(self.root / name / "image"), "--cache-report", str(self.root / name / "report.json"),
             *shared, *self.options, *more,
         ]  # fmt: skip
