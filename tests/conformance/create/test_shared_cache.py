@@ -36,7 +36,8 @@ def test_two_builders_end_with_one_image(builds, repository, api):
         assert done.code == 0, done.output
         (row,) = report(builds)
         assert row["outcome"] == outcome, done.output
-        assert f"Step in {repository}: {outcome} a/b {row['record']}" in done.output
+        assert f"Step in {repository}: SHARED a/b: " in done.output
+        assert row["record"][:19] in done.output
         images.append(builds.image(name).reference.rpartition("@")[2])
         builds.start_again(cache=False)
     assert images[0] == images[1]
@@ -73,4 +74,29 @@ def test_a_registry_out_of_reach_costs_nothing_but_the_sharing(builds):
     builds.place.buildpack(build=BUILD)
     done = builds.create("-cache-repo", "127.0.0.1:1/nobody/here")
     assert done.code == 0
-    assert "stay" in done.output or "unpublished a/b" in done.output
+    assert "stay" in done.output or "NOT SHARED a/b" in done.output
+
+
+KEEPS = r"""
+cd "$CNB_LAYERS_DIR"
+if [ -e big.toml ] && [ ! -e big ]; then echo "big is reused"; else mkdir -p big; head -c 99 /dev/urandom > big/r; fi
+printf '[types]\nlaunch = true\n[metadata]\nversion = "1"\n' > big.toml
+"""
+
+
+@pytest.mark.parametrize("repository", ["directory", "registry"], indirect=True)
+def test_the_five_phases_take_layers_from_a_shared_cache_as_from_any_other(builds, repository):
+    builds.place.buildpack(build=KEEPS)
+    done = builds.create("-cache-repo", repository, name="one")
+    assert done.code == 0, done.output
+    builds.start_again(cache=False)
+    source = ("-cache-from", f"type=distributed,ref={repository}")
+    output = ""
+    for phase in ("analyzer", "detector", "restorer", "builder", "exporter"):
+        images = [builds.name("other")] if phase in {"analyzer", "exporter"} else []
+        done = builds.one(phase, *(source if phase == "restorer" else ()), *images)
+        assert done.code == 0, done.output
+        output += done.output
+    assert "big is reused" in output
+    one, other = (builds.image(name) for name in ("one", "other"))
+    assert set(one.config.diff_ids) == set(other.config.diff_ids)
