@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lifecycle.cache.directories import replace_directory
 from lifecycle.cache.distributed.divergence import differing
 from lifecycle.cache.distributed.own_step import belongs_to_step
-from lifecycle.errors import CacheError, VerificationError
+from lifecycle.errors import CacheError
 from lifecycle.files import codec
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.layers_dir import read_build_outputs
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 def adopt(repository: Repository, winner: StepManifest, own: OwnStep, places: LayerPlaces) -> tuple[str, ...]:
     """Put the winner's outputs in the place of our own; return the paths in which they differed.
 
-    Raises ``VerificationError``, ``CorruptImageError`` and ``UnsafeArchiveError`` where the winner's bytes are not what
-    its record says, ``LifecycleError`` for anything else; then all is as it was.
+    Raises ``VerificationError``, ``CorruptImageError`` and ``UnsafeArchiveError`` only where the winner's bytes are not
+    what its record says, ``LifecycleError`` for anything else; then all is as it was.
     """
     directory = own.directory
     try:
@@ -82,12 +82,15 @@ def _layer_toml(layer: LayerRecord) -> Struct:
 
 
 def _check(winner: StepManifest, directory: Path, places: LayerPlaces) -> None:
-    """Raise ``VerificationError`` unless an image made of these directories has the very layers of the record."""
+    """Raise ``CacheError`` unless an image made of these directories has the very layers of the record.
+
+    The record's bytes have proved right by then, so it is this builder that differs.
+    """
     for layer in winner.record.layers:
         if layer.diff_id is not None:
             found, _ = diff_id(places.source(directory / layer.name))
             if found != layer.diff_id:
-                raise VerificationError(
+                raise CacheError(
                     f"makes the layer {found} here, not {layer.diff_id}: directories above it or file systems differ",
                     where=directory / layer.name,
                 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.publish import fetch
@@ -60,7 +61,7 @@ class DistributedSource:
         """The repository and the digest of its listing."""
         return f"{self.repository.name}@{self.digest}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """The digest of the listing."""
         return digest_of("\n".join(sorted(self.names)).encode())

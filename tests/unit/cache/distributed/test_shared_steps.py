@@ -180,6 +180,19 @@ def test_broken_bytes_leave_our_own_outputs_and_begin_a_generation(tmp_path, pai
     assert not [path.name for path in other.layers.iterdir() if path.name != "a_b"]
 
 
+def test_a_builder_that_makes_other_layers_of_the_same_files_closes_nothing(pair, repository):
+    one, other = pair
+    one.layer("made", "one")
+    one.settle()
+    other.layer("made", "other")
+    other.steps = replace(other.steps, places=replace(other.steps.places, uid=9))
+    before = other.tree()
+    with pytest.raises(CacheError, match="directories above it or file systems differ"):
+        other.settle()
+    assert other.tree() == before
+    assert Closed(KEY, 0).name not in repository.log.names()
+
+
 def test_another_app_directory_leaves_everything_as_it_was(pair):
     one, other = pair
     for builder in pair:
