@@ -16,6 +16,12 @@ from lifecycle.model.base import ListOf, SpecModel
 from lifecycle.oci.gojson import Struct
 
 _SHOWN = 10
+_SHORT = len("sha256:") + 12
+_OUTCOMES = {
+    "won": "what it made is now everybody's",
+    "known": "it made what the others have",
+    "adopted": "another builder was first, whose outputs take the place of its own",
+}
 
 
 @unique
@@ -138,11 +144,12 @@ class SettledRow(SpecModel):
     def told(self) -> str:
         """Return it as a line of a log."""
         if not self.record:
-            return f"{self.outcome} {self.buildpack}: {self.reason}"
+            return f"NOT SHARED {self.buildpack}: {self.reason}"
+        said = f"{_OUTCOMES.get(self.outcome, self.outcome)} ({self.record[:_SHORT]})"
         shown = ", ".join(self.differing[:_SHOWN])
         more = len(self.differing) - _SHOWN
         differing = f", its own differed in {shown}{f' and {more} more' if more > 0 else ''}" if shown else ""
-        return f"{self.outcome} {self.buildpack} {self.record}{differing}"
+        return f"SHARED {self.buildpack}: {said}{differing}"
 
     def struct(self) -> Struct:
         """Return the table, without what is empty."""
