@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from parts.fault_proxy import FaultProxies
 from parts.registry import RegistryServer
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from lifecycle.images.registry.client import RegistryClient
     from lifecycle.images.registry.store import RegistryStore
     from parts.dockerd import Daemon
+
+# How fast examples come depends on what else the machine does.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 USER = ("writer", "pass:word of the writer")
 READER = ("reader", "password of the reader")

@@ -190,19 +190,15 @@ def test_a_volume_whose_files_go_is_one_without_layers(opener, tmp_path, blob):
     shutil.rmtree(path)
 
 
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["buildpacks", "sbom", "sha", "key", "layers", "deps", "cache", "launch", "store", "data"])
-            | st.text(max_size=4),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
+_KEYS = st.sampled_from(["buildpacks", "sbom", "sha", "key", "layers", "deps", "cache", "launch", "store", "data"])
+_LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=8)
+
+
+def _around(inner):
+    return _LEAVES | st.lists(inner, max_size=3) | st.dictionaries(_KEYS | st.text(max_size=4), inner, max_size=4)
+
+
+_JSON = _around(_around(_around(_around(_LEAVES))))
 
 
 @settings(max_examples=150)
