@@ -20,12 +20,15 @@ TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time as this package asks for it: ``monotonic`` and ``wall`` give seconds, ``spread`` gives 0 to 1."""
+    """Time as this package asks for it: ``monotonic`` and ``wall`` give seconds, ``spread`` gives 0 to 1.
+
+    The system's random numbers keep forks of one process from trying again at the same moments.
+    """
 
     monotonic: Callable[[], float] = time.monotonic
     wall: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    spread: Callable[[], float] = random.random
+    spread: Callable[[], float] = random.SystemRandom().random
 
 
 SYSTEM_CLOCK = Clock()
