@@ -136,9 +136,10 @@ class Place:
         writable = ("layers", "workspace", "cache", "layout", "tmp")
         steps = [f"mount --bind {self.root} {self.root}", f"mount -t proc proc {self.root}/proc"]
         steps += [f"mount --bind /dev/null {self.root}/dev/null"]
-        steps += [f"mount --rbind {each} {self.root}{each}" for each in self.mounts]
         steps += [f"mount --bind {self.root}/{each} {self.root}/{each}" for each in writable]
         steps += [f"mount -t tmpfs -o noexec none {self.root}/tmp"] * self.noexec
+        # After those, for what is to be seen may itself lie below /tmp.
+        steps += [f"mount --rbind {each} {self.root}{each}" for each in self.mounts]
         steps += [f"mount -o remount,ro,bind {self.root}"]
         steps += [f'exec {shutil.which("chroot")} --userspec={SOMEBODY}:{SOMEBODY} {self.root} "$@"']
         command = ("/bin/env", "-i", *(f"{name}={value}" for name, value in environment.items()), *command)
