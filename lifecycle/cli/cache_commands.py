@@ -12,6 +12,7 @@ import typer
 
 from lifecycle.cli.build_log import BuildLog, Style
 from lifecycle.cli.exit_codes import exit_code
+from lifecycle.cli.flags import insecure_registries
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ def prune(
 def _view(insecure: list[str] | None, *, as_json: bool) -> View:
     from lifecycle.cli.cache_views import View
 
-    names = [name.strip() for name in os.environ.get("CNB_INSECURE_REGISTRIES", "").split(",") if name.strip()]
-    return View(out=sys.stdout, environment=os.environ, insecure=(*(insecure or ()), *names), as_json=as_json)
+    names = insecure_registries(insecure, os.environ)
+    return View(out=sys.stdout, environment=os.environ, insecure=names, as_json=as_json)
 
 
 def _end(*, well: bool) -> None:

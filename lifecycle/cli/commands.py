@@ -14,6 +14,7 @@ from lifecycle import __version__
 from lifecycle.cli.build_log import BuildLog, Style
 from lifecycle.cli.cache_commands import cache
 from lifecycle.cli.exit_codes import exit_code
+from lifecycle.cli.flags import insecure_registries
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import InvalidInputError, LifecycleError, RebaseError
 
@@ -185,7 +186,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
             cache_to=tuple(cache_to or _lines("CNB_CACHE_TO")),
             cache_repo=cache_repo or os.environ.get("CNB_CACHE_REPO", ""),
             cache_report=cache_report,
-            insecure_registries=(*(insecure_registry or ()), *_insecure_registries()),
+            insecure_registries=insecure_registries(insecure_registry, os.environ),
             clear_cache=clear_cache,
             descriptor=descriptor,
             process_type=process,
@@ -239,7 +240,7 @@ def rebase(
         apps=tuple(apps),
         run_image=run_image,
         force=force,
-        insecure_registries=(*(insecure_registry or ()), *_insecure_registries()),
+        insecure_registries=insecure_registries(insecure_registry, os.environ),
         as_json=as_json,
     )
     try:
@@ -251,10 +252,6 @@ def rebase(
 
 def _lines(variable: str) -> list[str]:
     return [line.strip() for line in os.environ.get(variable, "").splitlines() if line.strip()]
-
-
-def _insecure_registries() -> list[str]:
-    return [name.strip() for name in os.environ.get("CNB_INSECURE_REGISTRIES", "").split(",") if name.strip()]
 
 
 @app.command(short_help="Say what stands in the way of builds.")
@@ -277,7 +274,7 @@ def doctor(
     request = DoctorRequest(
         references=tuple(references or ()),
         read_only=read_only,
-        insecure=(*(insecure_registry or ()), *_insecure_registries()),
+        insecure=insecure_registries(insecure_registry, os.environ),
         cache_dir=cache_dir,
     )
     if not diagnose(request, environment=os.environ, out=sys.stdout):

@@ -36,6 +36,16 @@ def parse_bool(text: str) -> bool | None:
     return False if text in _FALSE else None
 
 
+def parse_list(text: str) -> tuple[str, ...]:
+    """Read what a variable lists with commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def insecure_registries(given: Sequence[str] | None, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the beginnings of names that a person may reach without TLS: by option, then by variable."""
+    return (*(given or ()), *parse_list(environment.get("CNB_INSECURE_REGISTRIES", "")))
+
+
 def parse_flags(arguments: Sequence[str], *, switches: frozenset[str], valued: frozenset[str]) -> ParsedFlags:
     """Split ``arguments``; ``switches`` are flags that take a value only after ``=``.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.cli.flags import FlagError, ParsedFlags, parse_bool, parse_flags
+from lifecycle.cli.flags import FlagError, ParsedFlags, parse_bool, parse_flags, parse_list
 from lifecycle.cli.inputs import BUILDER_ORDER, INPUTS, Input, Kind, inputs_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _values(row: Input, parsed: ParsedFlags, environment: Mapping[str, str]) -> 
         return parsed.values[row.flag]
     value = environment.get(row.variable, "") if row.variable else ""
     if value and row.kind is Kind.LIST:
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return parse_list(value)
     if value and row.kind is Kind.LINES:
         return tuple(line.strip() for line in value.splitlines() if line.strip())
     if value or row.default:
