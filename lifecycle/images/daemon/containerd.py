@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lifecycle.images.daemon.client import DaemonClient
     from lifecycle.images.store import Image, NewImage
     from lifecycle.oci.digest import DiffId
+    from lifecycle.oci.reference import Reference
 
 IMAGE_NAME = "io.containerd.image.name"
 
@@ -113,15 +114,19 @@ class _Stream(io.RawIOBase):
 
 
 def layout_chunks(image: NewImage, kept: KeptBlobs, *, name: str) -> Iterator[bytes]:
-    """Yield an OCI layout with ``image`` under one name, without the blobs that the store has.
+    """Return an OCI layout with ``image`` under one name, without the blobs that the store has.
 
-    Raises ``InvalidInputError`` for a name that is no tag, and what reading a layer raises.
+    Raises ``InvalidInputError`` at once for a name that is no tag, and while iterated what reading a layer raises.
     """
-    reference = parse_tag(name)
+    # Not in the generator: that one runs when the daemon has begun to take the layout.
+    return _layout_chunks(image, kept, parse_tag(name), where=name)
+
+
+def _layout_chunks(image: NewImage, kept: KeptBlobs, reference: Reference, *, where: str) -> Iterator[bytes]:
     known, kind = kept.of(image)
     types = media_types(image) if kind is None else MediaTypes(kind.media_type, kind.config.media_type)
     descriptors: list[Descriptor] = []
-    for layer in layers_of(image, where=name):
+    for layer in layers_of(image, where=where):
         if layer.diff_id in known:
             descriptors.append(known[layer.diff_id])
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -83,15 +84,15 @@ def test_an_execd_program_may_write_a_megabyte_but_not_for_ever(image: Any) -> N
 def test_it_starts_without_standard_descriptors(image: Any, held: list[int]) -> None:
     image.execd("a_b/l/exec.d/1", "echo \"A = 'x'\" >&3")
     read_end, write_end = os.pipe()
-    os.set_inheritable(write_end, True)
-    moved = os.dup2(write_end, 17)
+    # Above every descriptor that a shell takes for itself, and free whatever the test run holds open.
+    moved = fcntl.fcntl(write_end, fcntl.F_DUPFD, 64)
 
     def close() -> None:
         for descriptor in held:
-            os.close(descriptor) if descriptor != 3 else os.dup2(17, 3)
+            os.close(descriptor) if descriptor != 3 else os.dup2(moved, 3)
 
     with subprocess.Popen(
-        ["x", "--", "bash", "-c", "echo $A >&17"],
+        ["x", "--", "bash", "-c", f"echo $A >&{moved}"],
         executable=image.launcher,
         env=image.variables(),
         preexec_fn=close,  # noqa: PLW1509  # no thread runs here
