@@ -43,7 +43,7 @@ from lifecycle.rules.targets import buildpack_targets, extension_targets, mismat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
     from lifecycle.executables.process import Runner
     from lifecycle.files.modules import Buildpack
@@ -95,8 +95,8 @@ class _Component:
 
 
 @timed("Detector")
-def detect(inputs: DetectInputs, *, run: Runner) -> Detected:
-    """Try the groups of the order until one passes.
+def detect(inputs: DetectInputs, *, run: Runner, pool: Executor | None = None) -> Detected:
+    """Try the groups of the order until one passes; ``pool`` runs the executables, in parallel unless given.
 
     The log is held back until the end: if no group passes, all of it is printed, whatever the level.
     Raises ``NoGroupPassedError`` or ``GroupErroredError`` with an account of all groups, ``DetectionError``
@@ -104,7 +104,7 @@ def detect(inputs: DetectInputs, *, run: Runner) -> Detected:
     """
     lines: list[Line] = []
     try:
-        detected = _detect(inputs, run, lines)
+        detected = _detect(inputs, run, pool or ThreadPoolExecutor(thread_name_prefix="detect"), lines)
     except LifecycleError as error:
         for line in lines:
             _log.handle(_log.makeRecord(_log.name, line.level, __file__, 0, line.text, (), None))
@@ -118,7 +118,7 @@ def detect(inputs: DetectInputs, *, run: Runner) -> Detected:
     return detected
 
 
-def _detect(inputs: DetectInputs, run: Runner, lines: list[Line]) -> Detected:
+def _detect(inputs: DetectInputs, run: Runner, pool: Executor, lines: list[Line]) -> Detected:
     order = _order_with_system(inputs)
     modules = _Modules(inputs)
     for group in order:
@@ -126,7 +126,7 @@ def _detect(inputs: DetectInputs, run: Runner, lines: list[Line]) -> Detected:
     for group in inputs.order.order_extensions:
         modules.check(group, extension=True)
     attempts: list[Attempt] = []
-    with _begun(), ThreadPoolExecutor(thread_name_prefix="detect") as pool:
+    with _begun(), pool:
         runs = _Runs(inputs, run, pool)
         for members in resolved_groups(order, inputs.order.order_extensions, look_up=modules.look_up):
             judgement = judge(runs.of(members))
@@ -238,7 +238,7 @@ def _names_in(directory: Path) -> frozenset[str]:
 class _Runs:
     """The runs of ``bin/detect``: in parallel, and one for each module however many groups have it."""
 
-    def __init__(self, inputs: DetectInputs, run: Runner, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, inputs: DetectInputs, run: Runner, pool: Executor) -> None:
         self._inputs = inputs
         self._run = run
         self._pool = pool
