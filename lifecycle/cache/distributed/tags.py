@@ -62,7 +62,7 @@ class Stored:
     @property
     def name(self) -> str:
         """The name of the tag."""
-        return f"r.{_short(self.value)}"
+        return f"r.{short_digest(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Prepare:
     @property
     def name(self) -> str:
         """The name of the tag."""
-        return f"p.{_short(self.key)}.{_text(self.generation)}.{_text(self.ballot.number)}.{self.ballot.proposer}"
+        return f"p.{short_digest(self.key)}.{base36(self.generation)}.{base36(self.ballot.number)}.{self.ballot.proposer}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,8 @@ class Accept:
     @property
     def name(self) -> str:
         """The name of the tag."""
-        ballot = f"{_text(self.ballot.number)}.{self.ballot.proposer}"
-        return f"a.{_short(self.key)}.{_text(self.generation)}.{ballot}.{_short(self.value)}"
+        ballot = f"{base36(self.ballot.number)}.{self.ballot.proposer}"
+        return f"a.{short_digest(self.key)}.{base36(self.generation)}.{ballot}.{short_digest(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class Decided:
     @property
     def name(self) -> str:
         """The name of the tag."""
-        return f"d.{_short(self.key)}.{_text(self.generation)}.{_short(self.value)}"
+        return f"d.{short_digest(self.key)}.{base36(self.generation)}.{short_digest(self.value)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Closed:
     @property
     def name(self) -> str:
         """The name of the tag."""
-        return f"x.{_short(self.key)}.{_text(self.generation)}"
+        return f"x.{short_digest(self.key)}.{base36(self.generation)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +133,12 @@ class Hint:
     @property
     def name(self) -> str:
         """The name of the tag."""
-        return f"h.{self.group}.{_text(self.version)}.{_short(self.value)}"
+        return f"h.{self.group}.{base36(self.version)}.{short_digest(self.value)}"
 
 
 def group_of(hint: Digest) -> str:
     """Return the group that a digest stands for."""
-    return _short(hint)[:_GROUP_LENGTH]
+    return short_digest(hint)[:_GROUP_LENGTH]
 
 
 Tag = Stored | Prepare | Accept | Decided | Closed | Hint
@@ -149,19 +149,19 @@ def read_tag(name: str) -> Tag | None:
     try:
         if found := _PREPARE.match(name):
             key, generation, number, proposer = found.groups()
-            return Prepare(_long(key), int(generation, _BASE), Ballot(int(number, _BASE), proposer))
+            return Prepare(long_digest(key), int(generation, _BASE), Ballot(int(number, _BASE), proposer))
         if found := _ACCEPT.match(name):
             key, generation, number, proposer, value = found.groups()
             ballot = Ballot(int(number, _BASE), proposer)
-            return Accept(_long(key), int(generation, _BASE), ballot, _long(value))
+            return Accept(long_digest(key), int(generation, _BASE), ballot, long_digest(value))
         if found := _DECIDED.match(name):
-            return Decided(_long(found[1]), int(found[2], _BASE), _long(found[3]))
+            return Decided(long_digest(found[1]), int(found[2], _BASE), long_digest(found[3]))
         if found := _CLOSED.match(name):
-            return Closed(_long(found[1]), int(found[2], _BASE))
+            return Closed(long_digest(found[1]), int(found[2], _BASE))
         if found := _HINT.match(name):
-            return Hint(found[1], int(found[2], _BASE), _long(found[3]))
+            return Hint(found[1], int(found[2], _BASE), long_digest(found[3]))
         if found := _RECORD.match(name):
-            return Stored(_long(found[1]))
+            return Stored(long_digest(found[1]))
     except ValueError:
         return None
     return None
@@ -198,7 +198,7 @@ def seen_of(names: Iterable[str], key: Digest) -> Seen:
     """Return what a listing says of the open generation of ``key``: the one above all that are closed."""
     open_generation = 0
     generations: dict[int, _Generation] = {}
-    infix = f".{_short(key)}."
+    infix = f".{short_digest(key)}."
     for name in names:
         if not name.startswith(infix, 1):
             continue
@@ -219,22 +219,24 @@ def seen_of(names: Iterable[str], key: Digest) -> Seen:
     return Seen(open_generation, frozenset(found.ballots), frozenset(found.accepts), found.decided)
 
 
-def _short(digest: str) -> str:
+def short_digest(digest: str) -> str:
+    """Return the 43 characters that stand for a digest."""
     return base64.urlsafe_b64encode(bytes.fromhex(digest.removeprefix(_PREFIX))).decode().rstrip("=")
 
 
-def _long(text: str) -> Digest:
-    """Return the digest; raise ``ValueError`` for a spelling that ``_short`` never gives."""
+def long_digest(text: str) -> Digest:
+    """Return the digest; raise ``ValueError`` for a spelling that ``short_digest`` never gives."""
     try:
         digest = Digest(_PREFIX + base64.urlsafe_b64decode(text + "=").hex())
     except binascii.Error as error:
         raise ValueError(text) from error
-    if _short(digest) != text:
+    if short_digest(digest) != text:
         raise ValueError(text)
     return digest
 
 
-def _text(number: int) -> str:
+def base36(number: int) -> str:
+    """Return a number as it stands in names."""
     digits = ""
     while number >= _BASE:
         number, digit = divmod(number, _BASE)

@@ -40,7 +40,7 @@ from lifecycle.oci.manifest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from lifecycle.images.registry.credentials import Keychain
     from lifecycle.images.registry.hosts import Endpoint, Hosts
@@ -72,6 +72,20 @@ class StoredManifest:
     media_type: str
     data: bytes
     digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a registry answered; ``data`` is ``None`` where it was longer than asked for."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: bytes | None
+    url: str
+
+    def header(self, name: str) -> str:
+        """Return a header, ``""`` where there is none."""
+        return next((value for each, value in self.headers.items() if each.lower() == name.lower()), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +262,30 @@ class RegistryClient:
         Raises what the chunks raise, and ``VerificationError`` if they aren't what ``descriptor`` promises.
         """
         Upload(self._exchange, self._hosts.for_push(ref), ref, descriptor, open_chunks).run()
+
+    def ask(
+        self,
+        ref: Reference,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        limit: int = LARGEST_PAGE,
+    ) -> Answer:
+        """Ask the registry that a push would write to for ``path`` below the repository, whatever it answers.
+
+        For those who look at registries themselves; no answer but 401, 403 and what may pass is an error.
+        """
+        endpoint = self._hosts.for_push(ref)
+        given = dict(headers or {})
+        if method in {"GET", "HEAD"}:
+            request = read_request(endpoint, method, path, where=ref.name, headers=given)
+        else:
+            body_or_none = None if body is None else lambda: body
+            request = write_request(endpoint, method, path, where=ref.name, headers=given, body=body_or_none)
+        response, data = self._exchange.fetch(endpoint, request, limit=limit)
+        return Answer(response.status, dict(response.headers.items()), data, response.url)
 
     def check_read(self, ref: Reference) -> None:
         """Raise ``RegistryError`` unless images of the repository could be read, whether ``ref`` is there or not."""

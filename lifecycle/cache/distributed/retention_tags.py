@@ -1,0 +1,150 @@
+"""The names of tags by which a distributed cache knows what is in use, and what is on its way out.
+
+They stand beside those of ``tags`` and mean nothing to the protocol by which builders agree.  Times are seconds since
+1970 by the clock of the place that keeps the tags, in base 36; builders' own clocks enter nowhere::
+
+    u.V43.t        the record V was used at t, in whole hours
+    i.M43.t.V43    the image M was made at t; the manifest V lists its records, and the branch it was built from
+    l.w.s.t        a build w that began at s goes on until t at most
+    y.K43.g.t      at t nobody had a use for generation g of K
+    z.K43.g.t      generation g of K was closed by t, because nobody had a use for it
+    o.V43.t        at t nobody had a use for V, which is stored and nobody's outcome
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from lifecycle.cache.distributed.tags import PROPOSER_LENGTH, base36, long_digest, short_digest
+
+if TYPE_CHECKING:
+    from lifecycle.oci.digest import Digest
+
+HOUR: Final = 3600
+
+_BASE: Final = 36
+_NUMBER: Final = r"(0|[1-9a-z][0-9a-z]{0,7})"
+_HASH: Final = r"([A-Za-z0-9_-]{43})"
+_BUILD: Final = rf"([A-Za-z0-9]{{{PROPOSER_LENGTH}}})"
+_USED: Final = re.compile(rf"u\.{_HASH}\.{_NUMBER}\Z")
+_MADE: Final = re.compile(rf"i\.{_HASH}\.{_NUMBER}\.{_HASH}\Z")
+_LEASE: Final = re.compile(rf"l\.{_BUILD}\.{_NUMBER}\.{_NUMBER}\Z")
+_UNNEEDED: Final = re.compile(rf"y\.{_HASH}\.{_NUMBER}\.{_NUMBER}\Z")
+_ENDED: Final = re.compile(rf"z\.{_HASH}\.{_NUMBER}\.{_NUMBER}\Z")
+_ORPHAN: Final = re.compile(rf"o\.{_HASH}\.{_NUMBER}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A build ended a step with the record ``value``, or was about to publish it."""
+
+    value: Digest
+    time: int
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"u.{short_digest(self.value)}.{base36(self.time)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An image was made; ``note`` is the digest of the manifest that says of what."""
+
+    image: Digest
+    time: int
+    note: Digest
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"i.{short_digest(self.image)}.{base36(self.time)}.{short_digest(self.note)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A build may use anything that was decided when it ``began``, or later, ``until`` then."""
+
+    build: str
+    began: int
+    until: int
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"l.{self.build}.{base36(self.began)}.{base36(self.until)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unneeded:
+    """Nobody has a use for the outcome of a generation; it stays for the time of grace."""
+
+    key: Digest
+    generation: int
+    time: int
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"y.{short_digest(self.key)}.{base36(self.generation)}.{base36(self.time)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A generation that was closed, and may be deleted once no build goes on that began before ``time``."""
+
+    key: Digest
+    generation: int
+    time: int
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"z.{short_digest(self.key)}.{base36(self.generation)}.{base36(self.time)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A record that nobody decided for; it stays for the time of grace."""
+
+    value: Digest
+    time: int
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"o.{short_digest(self.value)}.{base36(self.time)}"
+
+
+RetentionTag = Used | Made | Lease | Unneeded | Ended | Orphan
+
+
+def read_retention_tag(name: str) -> RetentionTag | None:  # noqa: PLR0911  # one for each kind
+    """Read a name; ``None`` for any other."""
+    try:
+        if found := _USED.match(name):
+            return Used(long_digest(found[1]), _number(found[2]))
+        if found := _MADE.match(name):
+            return Made(long_digest(found[1]), _number(found[2]), long_digest(found[3]))
+        if found := _LEASE.match(name):
+            return Lease(found[1], _number(found[2]), _number(found[3]))
+        if found := _UNNEEDED.match(name):
+            return Unneeded(long_digest(found[1]), _number(found[2]), _number(found[3]))
+        if found := _ENDED.match(name):
+            return Ended(long_digest(found[1]), _number(found[2]), _number(found[3]))
+        if found := _ORPHAN.match(name):
+            return Orphan(long_digest(found[1]), _number(found[2]))
+    except ValueError:
+        return None
+    return None
+
+
+def whole_hour(time: float) -> int:
+    """Return the beginning of the hour."""
+    return int(time) // HOUR * HOUR
+
+
+def _number(text: str) -> int:
+    return int(text, _BASE)
