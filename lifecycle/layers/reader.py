@@ -166,8 +166,15 @@ class _Extension:
         formats = self.formats
         if Format.USTAR in formats and Format.PAX in formats:
             formats = Format.USTAR
-        times = {key: _time(records[key], where) for key in ("atime", "ctime") if key in records}
-        return entry, replace(stored, formats=formats, records=self.records, **times)
+        return entry, Stored(
+            formats=formats,
+            records=self.records,
+            atime=_time(records["atime"], where) if "atime" in records else stored.atime,
+            ctime=_time(records["ctime"], where) if "ctime" in records else stored.ctime,
+            mtime=_time(records["mtime"], where) if "mtime" in records else stored.mtime,
+            uname=records.get("uname", stored.uname),
+            gname=records.get("gname", stored.gname),
+        )
 
 
 def _next_block(stream: _Stream) -> bytes | None:
@@ -196,28 +203,29 @@ def _header(block: bytes, where: str) -> tuple[Entry, Stored]:
         size=_number(block[124:136], where),
         linkname=_text(block[157:257]),
     )
-    _number(block[136:148], where)
+    original = Stored(mtime=_number(block[136:148], where) * _NANO)
     magic = block[257:265]
     if magic[:6] != b"ustar\x00" and magic != b"ustar  \x00":
-        return entry, Stored()
+        return entry, original
+    original = replace(original, uname=_text(block[265:297]), gname=_text(block[297:329]))
     entry = replace(entry, devmajor=_number(block[329:337], where), devminor=_number(block[337:345], where))
     if magic == b"ustar  \x00":
-        return _gnu(entry, block, where)
+        return _gnu(entry, original, block, where)
     is_star = block[508:512] == b"tar\x00"
     entry = _prefixed(entry, block[345:476] if is_star else block[345:500])
     ends = (107, 115, 123, 135, 147, 336, 344)
     strict = block.isascii() and not any(block[each] for each in ends) and not is_star
-    return entry, Stored(formats=Format.USTAR | Format.PAX if strict else Format(0))
+    return entry, replace(original, formats=Format.USTAR | Format.PAX if strict else Format(0))
 
 
-def _gnu(entry: Entry, block: bytes, where: str) -> tuple[Entry, Stored]:
+def _gnu(entry: Entry, original: Stored, block: bytes, where: str) -> tuple[Entry, Stored]:
     try:
         times = [_number(each, where) * _NANO if each[0] else None for each in (block[345:357], block[357:369])]
     except UnsafeArchiveError:
         # Old versions of Go's writer put a prefix there.
         prefix = block[345:500]
-        return (_prefixed(entry, prefix) if _text(prefix).isascii() else entry), Stored()
-    return entry, Stored(formats=Format.GNU, atime=times[0], ctime=times[1])
+        return (_prefixed(entry, prefix) if _text(prefix).isascii() else entry), original
+    return entry, replace(original, formats=Format.GNU, atime=times[0], ctime=times[1])
 
 
 def _prefixed(entry: Entry, prefix: bytes) -> Entry:

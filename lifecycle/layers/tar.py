@@ -91,13 +91,17 @@ class Entry:
 class Stored:
     """What a header that was read says beyond its entry, which limits how it may be written again.
 
-    ``formats`` is empty where the original was none of the three; times are in nanoseconds.
+    ``formats`` is empty where the original was none of the three; times are in nanoseconds.  What is written again
+    gets the constant time and no owners' names: ``mtime``, ``uname`` and ``gname`` only tell of the original.
     """
 
     formats: Format = field(default_factory=lambda: Format(0))
     records: Mapping[str, bytes] = field(default_factory=dict)
     atime: int | None = None
     ctime: int | None = None
+    mtime: int = 0
+    uname: bytes = b""
+    gname: bytes = b""
 
 
 NEW = Stored()
