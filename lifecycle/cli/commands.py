@@ -12,6 +12,7 @@ import typer
 
 from lifecycle import __version__
 from lifecycle.cli.build_log import BuildLog, Style
+from lifecycle.cli.buildpack_commands import buildpack as buildpack_commands
 from lifecycle.cli.cache_commands import cache
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import insecure_registries
@@ -39,6 +40,7 @@ app = typer.Typer(
 
 
 app.add_typer(cache)
+app.add_typer(buildpack_commands)
 
 
 def run_commands() -> None:

@@ -132,7 +132,7 @@ def _places(archive: tarfile.TarFile) -> dict[str, tuple[int, int]]:
     files: dict[str, tuple[int, int]] = {}
     links: dict[str, str] = {}
     for member in archive:
-        name = os.path.normpath(member.name)
+        name = os.path.normpath(member.name).lstrip("/")  # pack's archives have absolute names
         if member.isreg():
             files[name] = (member.offset_data, member.size)
         elif member.issym() or member.islnk():

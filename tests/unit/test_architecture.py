@@ -32,12 +32,13 @@ ALLOWED = {
         "errors", "oci", "model", "rules", "files", "layers", "executables", "images.store", "images.scratch",
         "cache.store", "cache.sources.model", "cache.distributed.model",
     },
+    "buildpackages": {"errors", "oci", "model", "rules", "files", "layers", "images"},
     "launcher": {"errors"},
     "dist": {"errors", "oci", "model", "files.atomic", "layers", "images", "launcher", "__version__"},
     "testing": {"errors", "oci", "model", "rules", "files", "layers", "executables", "images", "cache", "phases"},
     "cli": {
         "errors", "oci", "model", "rules", "files", "layers", "executables", "images", "cache", "phases", "launcher",
-        "dist", "__version__",
+        "dist", "buildpackages", "__version__",
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -53,7 +54,7 @@ INPUT_AND_OUTPUT = {
 
 DOORS = {
     "toml": {"files/toml_encoder.py"},
-    "typer": {"cli/cache_commands.py", "cli/commands.py"},
+    "typer": {"cli/buildpack_commands.py", "cli/cache_commands.py", "cli/commands.py"},
     "subprocess": {
         "executables/process.py",
         "images/registry/credential_helper.py",
