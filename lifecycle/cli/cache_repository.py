@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cache.specification import CacheSpec, read_repository
 from lifecycle.errors import LifecycleError
+from lifecycle.files.git_state import GitHead, git_head
 from lifecycle.images.store import ReusedLayer
 from lifecycle.model.cache_report import CacheReport
-from lifecycle.oci.digest import DiffId, is_digest
+from lifecycle.oci.digest import DiffId, Digest, is_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lifecycle.cache.distributed.repository import Repository
+    from lifecycle.cache.distributed.usage import BuildLease
     from lifecycle.cache.store import Cache
     from lifecycle.cli.remote_stores import RemoteStores
     from lifecycle.cli.settings import Settings
     from lifecycle.cli.steps import ImagePaths
-    from lifecycle.images.store import ImageStore, NewImage
+    from lifecycle.images.store import ImageStore, NewImage, WrittenImage
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.cache_report import SettledRow
+    from lifecycle.model.project import Source
     from lifecycle.phases.build import BuildInputs
     from lifecycle.phases.cache_sources import CacheSources
     from lifecycle.phases.converging import StepConverger
@@ -72,7 +75,9 @@ class SharedBuild:
     reused: Mapping[str, ReusedLayer]
     uid: int
     gid: int
+    lease: BuildLease | None = None
     converger: StepConverger | None = None
+    image_key: str = ""
 
     @property
     def cache_version(self) -> str:
@@ -100,7 +105,7 @@ class SharedBuild:
         )
         with tempfile.TemporaryDirectory(prefix="lifecycle.cache-repo.layer") as work_dir:
             self.converger = StepConverger(
-                ConvergingSteps(self.repository, places, Path(work_dir)),
+                ConvergingSteps(self.repository, places, Path(work_dir), self.lease),
                 recorder,
                 app_dir=inputs.app_dir,
                 reused=self.reused,
@@ -110,17 +115,45 @@ class SharedBuild:
 
     def before_write(self, image: NewImage) -> NewImage:
         """Return the image with the blobs that all builders have for it, if all of its steps are shared."""
-        from lifecycle.cache.distributed.image_outcome import settle_image
+        from lifecycle.cache.distributed.image_outcome import image_key, settle_image
 
         if any(not row.record for row in self.rows):
             return image
         try:
-            return settle_image(self.repository, image)
+            settled = settle_image(self.repository, image)
         except LifecycleError as error:
             if not self.spec.enabled("ignore-error", default=True):
                 raise
             _LOG.warning("The blobs of the image stay with this builder: %s", error)
             return image
+        self.image_key = image_key(image)
+        return settled
+
+    def after_write(self, written: WrittenImage, app_dir: Path, source: Source | None) -> None:
+        """Leave word of what the image was made of, for those who decide how long that is kept."""
+        from lifecycle.cache.distributed.usage import BuildNote, put_note
+
+        image = written.digest or written.image_id
+        records = {Digest(row.record): row.buildpack for row in self.rows if row.record}
+        if not (is_digest(image) and records):
+            return
+        git = git_source(app_dir, source)
+        try:
+            now = self.repository.log.now()
+            note = BuildNote(
+                image=Digest(image),
+                # One note in ten minutes is enough for builders that end with the same image.
+                time=now - now % 600,
+                names=written.names,
+                records=records,
+                key=self.image_key,
+                commit=git.commit if git else "",
+                branches=git.branches if git else (),
+                git_tags=git.tags if git else (),
+            )
+            put_note(self.repository, note)
+        except LifecycleError as error:
+            _LOG.debug("no note of the image: %s", error)
 
     def reported(self, report: CacheReport | None) -> CacheReport:
         """Return the report with what became of the steps."""
@@ -134,10 +167,12 @@ def share_build(
     *,
     images: ImageStore,
     taken: Mapping[str, ReusedLayer],
+    lease: BuildLease | None = None,
 ) -> SharedBuild | None:
     """Return the build's part in the cache that ``-cache-repo`` names, ``None`` where there is none.
 
-    ``taken`` are the launch layers that come from named sources; others may come from the previous image.
+    ``lease`` was begun before the sources were opened; ``taken`` are the launch layers that come from named sources;
+    others may come from the previous image.
     """
     spec = repository_spec(settings)
     if spec is None:
@@ -146,7 +181,35 @@ def share_build(
 
     repository = open_repository(spec, lambda: remote.client)
     reused = {**_of_previous(analyzed, images), **taken}
-    return SharedBuild(spec, repository, reused, settings.number("uid"), settings.number("gid"))
+    return SharedBuild(spec, repository, reused, settings.number("uid"), settings.number("gid"), lease)
+
+
+def lease_cache(settings: Settings, remote: RemoteStores) -> BuildLease | None:
+    """Let nothing be deleted from the cache of ``-cache-repo`` that this build may use; ``None`` where that fails."""
+    spec = repository_spec(settings)
+    if spec is None:
+        return None
+    from lifecycle.cache.distributed.open import open_repository
+    from lifecycle.cache.distributed.usage import begin_lease
+
+    try:
+        return begin_lease(open_repository(spec, lambda: remote.client).log)
+    except LifecycleError as error:
+        _LOG.debug("no lease: %s", error)
+        return None
+
+
+def git_source(app_dir: Path, source: Source | None) -> GitHead | None:
+    """Return the commit that an app is of: as project-metadata.toml says, else as its ``.git`` does."""
+    version, metadata = (source.version or {}, source.metadata or {}) if source is not None else ({}, {})
+    commit = version.get("commit")
+    if isinstance(commit, str) and commit:
+        refs = metadata.get("refs")
+        names = [each for each in refs if isinstance(each, str)] if isinstance(refs, list) else []
+        tags = tuple(sorted(each.removeprefix("refs/tags/") for each in names if each.startswith("refs/tags/")))
+        branches = {each.removeprefix("refs/heads/") for each in names if not each.startswith("refs/tags/")}
+        return GitHead(commit, tuple(sorted(branches)), tags)
+    return git_head(app_dir / ".git")
 
 
 def _of_previous(analyzed: Analyzed, images: ImageStore) -> dict[str, ReusedLayer]:

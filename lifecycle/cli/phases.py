@@ -22,7 +22,7 @@ from lifecycle.cli.cache_inputs import (
     use_of,
     write_report,
 )
-from lifecycle.cli.cache_repository import share_build, shared_specs, with_own_layers
+from lifecycle.cli.cache_repository import lease_cache, share_build, shared_specs, with_own_layers
 from lifecycle.cli.cache_targets import open_targets, target_specs
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import FlagError
@@ -180,6 +180,7 @@ class _Running:
             analyzed = identify_run_image(analyzed, api=settings.api, images=self.images(settings))
         save(settings.path("analyzed"), analyzed.struct())
         cache = open_cache(settings, self.remote)
+        lease_cache(settings, self.remote)
         sources = self.sources(settings, analyzed, analyzed.image.reference if analyzed.image else "")
         if sources.opened:
             plan = load(Plan, settings.path("plan"), missing_ok=True) or Plan()
@@ -238,6 +239,7 @@ class _Running:
         save(settings.path("group"), found.group.struct())
         save(settings.path("plan"), found.plan.struct())
         use = None
+        lease = lease_cache(settings, self.remote)
         if PlatformFeature.CREATOR_ALWAYS_RESTORES in settings.api or not settings.switch("skip_restore"):
             self._enter(Phase.RESTORER, "RESTORING")
             sources = self.sources(settings, found.analyzed, settings.images[0])
@@ -250,7 +252,7 @@ class _Running:
             account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources)
             use = use_of(settings, found.analyzed, sources, account)
         taken = use.elsewhere if use else {}
-        shared = share_build(settings, self.remote, found.analyzed, images=images, taken=taken)
+        shared = share_build(settings, self.remote, found.analyzed, images=images, taken=taken, lease=lease)
         self._enter(Phase.BUILDER, "BUILDING")
         metadata = steps.build(
             settings,

@@ -480,6 +480,8 @@ def export(
             before_write=partial(_changed, ready.inputs, targets, shared),
         )
         _save_reports(settings, exported, use, shared)
+        if shared is not None:
+            shared.after_write(exported.written, ready.inputs.app_dir, ready.inputs.project_metadata.source)
         return exported
 
     def write_image_and_cache(work_dir: str) -> Exported:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _COMMIT = re.compile(rb"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _TAGGED = re.compile(rb"tag [0-9]+\0object ([0-9a-f]{40,64})\n")
+_HEADS = "ref: refs/heads/"
 _LARGEST = 1 << 24
 _MAX_LINKS = 5
 
@@ -36,6 +38,40 @@ def git_state(directory: bytes | Path) -> bytes:
         if name.startswith(b"refs/tags/") and commit in {value, peeled.get(name), _tag_target(git, value)}
     }
     return b"commit " + commit + b"\n" + b"".join(b"tag " + tag + b"\n" for tag in sorted(tags))
+
+
+@dataclass(frozen=True, slots=True)
+class GitHead:
+    """The commit that is checked out, the branches that it is on top of, and its tags; sorted."""
+
+    commit: str
+    branches: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def git_head(git: Path) -> GitHead | None:
+    """Return what a ``.git`` directory has checked out, ``None`` where it can't be told.
+
+    Where no branch is checked out, as servers that build do it, those of ``origin`` count that end with the commit.
+    """
+    commit, *lines = git_state(git).decode(errors="replace").splitlines()
+    kind, _, name = commit.partition(" ")
+    if kind != "commit":
+        return None
+    head = _read(git / "HEAD").strip().decode(errors="replace")
+    branches = {head.removeprefix(_HEADS)} if head.startswith(_HEADS) else _remote_branches(git, name.encode())
+    return GitHead(name, tuple(sorted(branches)), tuple(line.removeprefix("tag ") for line in lines))
+
+
+def _remote_branches(git: Path, commit: bytes) -> set[str]:
+    packed, _ = _packed_refs(git)
+    prefix = b"refs/remotes/origin/"
+    found = {name.removeprefix(prefix) for name, value in packed.items() if name.startswith(prefix) and value == commit}
+    root = git / os.fsdecode(prefix)
+    for parent, _, names in os.walk(root):
+        paths = [Path(parent) / name for name in names]
+        found |= {os.fsencode(path.relative_to(root)) for path in paths if _read(path).strip() == commit}
+    return {name.decode(errors="replace") for name in found - {b"HEAD"}}
 
 
 def _resolve(git: Path, name: bytes, packed: dict[bytes, bytes]) -> bytes | None:

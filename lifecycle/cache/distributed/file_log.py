@@ -56,3 +56,24 @@ class FileLog:
         except OSError as error:
             raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
         return frozenset(name for name in found if not name.startswith(_TEMPORARY))
+
+    def now(self) -> int:
+        """Return the time of the file system, which is that of a file server where there is one."""
+        temporary = self._path / f"{_TEMPORARY}{secrets.token_hex(8)}"
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+            try:
+                return int(os.fstat(descriptor).st_mtime)
+            finally:
+                os.close(descriptor)
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise CacheError(f"can't be written: {error.strerror}", where=self._path) from error
+
+    def remove(self, name: str) -> None:
+        """Take a name away; a crash may bring it back."""
+        try:
+            (self._path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise CacheError(f"can't be removed: {error.strerror}", where=self._path / name) from error

@@ -68,9 +68,13 @@ class FileRepository:
 
     def put_record(self, data: bytes) -> None:
         """Write a manifest and its tag."""
+        self.put_manifest(Stored(digest_of(data)).name, data)
+
+    def put_manifest(self, name: str, data: bytes) -> None:
+        """Write a manifest, then its tag."""
         descriptor = Descriptor(OCI_MANIFEST, len(data), digest_of(data))
         self.put_blob(descriptor, lambda: iter((data,)))
-        self.log.append(Stored(descriptor.digest).name)
+        self.log.append(name)
 
     def record(self, digest: Digest) -> bytes | None:
         """Return a manifest."""

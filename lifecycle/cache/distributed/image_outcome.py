@@ -15,6 +15,7 @@ from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publication import Publication
 from lifecycle.cache.distributed.publish import fetch_publication, publish
 from lifecycle.cache.distributed.tags import seen_of
+from lifecycle.cache.distributed.usage import announce, mark_used
 from lifecycle.errors import CorruptImageError
 from lifecycle.images.assembly import blob_descriptor, media_types
 from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
@@ -44,13 +45,16 @@ def settle_image(repository: Repository, image: NewImage) -> NewImage:
         return image
     key = image_key(image)
     own = {layer.diff_id: _descriptor(layer, image) for layer in layers}
-    decided = seen_of(repository.log.names(), key).decided
+    names = repository.log.names()
+    decided = seen_of(names, key).decided
     if decided is None:
         mine = _publication(key, own)
+        names = announce(repository.log, mine.digest)
         publish(repository, mine, {own[layer.diff_id].digest: _opened(layer, own) for layer in layers})
-        decided = propose(repository.log, key, mine.digest).value
+        decided = propose(repository.log, key, mine.digest, names=names).value
         if decided == mine.digest:
             return image
+    mark_used(repository.log, decided, names)
     found = _layers_of(fetch_publication(repository, decided), key, where=f"{repository.name}@{decided}")
     if found.keys() != own.keys():
         raise CorruptImageError("lists other layers than its key", where=f"{repository.name}@{decided}")

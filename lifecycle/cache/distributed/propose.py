@@ -30,12 +30,22 @@ def new_proposer() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(PROPOSER_LENGTH))
 
 
-def propose(log: TagLog, key: Digest, value: Digest, *, pause: Callable[[int], None] | None = None) -> Outcome:
+def propose(
+    log: TagLog,
+    key: Digest,
+    value: Digest,
+    *,
+    pause: Callable[[int], None] | None = None,
+    names: frozenset[str] | None = None,
+) -> Outcome:
     """Return the record of ``key``: ``value``, or the one that others agreed on before.
 
-    ``pause`` waits after so many failures.  Raises ``CacheError`` after ``MOST_FAILURES``, and what ``log`` raises.
+    ``pause`` waits after so many failures; ``names`` is a listing to begin with.  Raises ``CacheError`` after
+    ``MOST_FAILURES``, and what ``log`` raises.
     """
     state = State(Proposal(key, value, new_proposer()))
+    if names is not None:
+        state = after(state, names)
     while state.failures <= MOST_FAILURES:
         match action(state):
             case Put(name):

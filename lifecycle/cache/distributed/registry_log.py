@@ -7,9 +7,13 @@ that deletes one takes all of its tags along.  Spec: OCI image-spec manifest.md 
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from lifecycle.cache.distributed.retention_tags import Made, read_retention_tag
+from lifecycle.cache.distributed.tags import Stored, read_tag
 from lifecycle.errors import BlobUnknownError
 from lifecycle.oci.digest import digest_of
 from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor, Manifest
@@ -31,6 +35,7 @@ class RegistryLog:
     def __init__(self, client: RegistryClient, repository: Reference) -> None:
         self._client = client
         self._repository = repository
+        self._ahead: float | None = None
 
     def append(self, name: str) -> None:
         """Write a name, again and again until the registry has acknowledged it; raises as ``RegistryClient``."""
@@ -46,6 +51,32 @@ class RegistryLog:
         """Return all names, from the registry itself and none of its mirrors."""
         return frozenset(self._client.tags(self._repository))
 
+    def now(self) -> int:
+        """Return the registry's time, as its answers tell; this host's where they don't."""
+        if self._ahead is None:
+            answer = self._client.ask(self._repository, "HEAD", f"blobs/{_EMPTY_BLOB.digest}")
+            try:
+                date = parsedate_to_datetime(answer.header("Date")).timestamp()
+            except ValueError:
+                date = time.time()
+            self._ahead = date - _elapsed()
+        return int(self._ahead + _elapsed())
+
+    def remove(self, name: str) -> None:
+        """Delete what a tag leads to, by the digest that its name gives, so that nothing has to be read.
+
+        Raises as ``RegistryClient``; a registry that does not delete answers 405 or 400.
+        """
+        match read_tag(name) or read_retention_tag(name):
+            case Stored(value=digest) | Made(note=digest):
+                pass
+            case None:
+                self._client.delete_manifest(replace(self._repository, tag=name, digest=None))
+                return
+            case _:
+                digest = digest_of(marker(name))
+        self._client.delete_manifest(replace(self._repository, tag=None, digest=digest))
+
 
 _EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(_EMPTY), digest_of(_EMPTY))
 
@@ -53,3 +84,8 @@ _EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(_EMPTY), digest_of(_EMPTY))
 def marker(name: str) -> bytes:
     """Return the manifest of a tag."""
     return Manifest(OCI_MANIFEST, _EMPTY_BLOB, (_EMPTY_BLOB,), {NAME_ANNOTATION: name}).dumps()
+
+
+def _elapsed() -> float:
+    """Return seconds that pass in a suspended machine too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

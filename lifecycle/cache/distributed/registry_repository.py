@@ -50,8 +50,11 @@ class RegistryRepository:
 
     def put_record(self, data: bytes) -> None:
         """Write a manifest under its tag, which keeps it from registries that remove what has none."""
-        tag = Stored(digest_of(data)).name
-        self._client.put_manifest(replace(self._location, tag=tag, digest=None), data, OCI_MANIFEST)
+        self.put_manifest(Stored(digest_of(data)).name, data)
+
+    def put_manifest(self, name: str, data: bytes) -> None:
+        """Write a manifest under a tag."""
+        self._client.put_manifest(replace(self._location, tag=name, digest=None), data, OCI_MANIFEST)
 
     def record(self, digest: Digest) -> bytes | None:
         """Return a manifest."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lifecycle.cache.distributed.tag_log import TagLog
+    from lifecycle.cache.distributed.tag_log import KeptLog
     from lifecycle.oci.digest import Digest
     from lifecycle.oci.manifest import Descriptor
 
@@ -24,7 +24,7 @@ class Repository(Protocol):
         ...
 
     @property
-    def log(self) -> TagLog:
+    def log(self) -> KeptLog:
         """The tags of the protocol."""
         ...
 
@@ -42,6 +42,10 @@ class Repository(Protocol):
 
     def put_record(self, data: bytes) -> None:
         """Store a manifest, whose blobs are there, and its tag ``r``; raise ``BlobUnknownError`` if one is not."""
+        ...
+
+    def put_manifest(self, name: str, data: bytes) -> None:
+        """Store a manifest, whose blobs are there, under the tag ``name``; raises as ``put_record``."""
         ...
 
     def record(self, digest: Digest) -> bytes | None:

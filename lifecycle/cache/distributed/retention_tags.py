@@ -3,12 +3,13 @@
 They stand beside those of ``tags`` and mean nothing to the protocol by which builders agree.  Times are seconds since
 1970 by the clock of the place that keeps the tags, in base 36; builders' own clocks enter nowhere::
 
-    u.V43.t        the record V was used at t, in whole hours
+    u.V43.t        the record V was used at t, or was about to be published
     i.M43.t.V43    the image M was made at t; the manifest V lists its records, and the branch it was built from
     l.w.s.t        a build w that began at s goes on until t at most
     y.K43.g.t      at t nobody had a use for generation g of K
     z.K43.g.t      generation g of K was closed by t, because nobody had a use for it
-    o.V43.t        at t nobody had a use for V, which is stored and nobody's outcome
+    o.V43.t        at t nobody had a use for the record V
+    k.V43.t        from t on the record V may be deleted at any moment
 """
 
 from __future__ import annotations
@@ -22,18 +23,15 @@ from lifecycle.cache.distributed.tags import PROPOSER_LENGTH, base36, long_diges
 if TYPE_CHECKING:
     from lifecycle.oci.digest import Digest
 
-HOUR: Final = 3600
-
 _BASE: Final = 36
 _NUMBER: Final = r"(0|[1-9a-z][0-9a-z]{0,7})"
 _HASH: Final = r"([A-Za-z0-9_-]{43})"
 _BUILD: Final = rf"([A-Za-z0-9]{{{PROPOSER_LENGTH}}})"
-_USED: Final = re.compile(rf"u\.{_HASH}\.{_NUMBER}\Z")
 _MADE: Final = re.compile(rf"i\.{_HASH}\.{_NUMBER}\.{_HASH}\Z")
 _LEASE: Final = re.compile(rf"l\.{_BUILD}\.{_NUMBER}\.{_NUMBER}\Z")
 _UNNEEDED: Final = re.compile(rf"y\.{_HASH}\.{_NUMBER}\.{_NUMBER}\Z")
 _ENDED: Final = re.compile(rf"z\.{_HASH}\.{_NUMBER}\.{_NUMBER}\Z")
-_ORPHAN: Final = re.compile(rf"o\.{_HASH}\.{_NUMBER}\Z")
+_RECORD: Final = re.compile(rf"([uok])\.{_HASH}\.{_NUMBER}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,8 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Orphan:
-    """A record that nobody decided for; it stays for the time of grace."""
+class Idle:
+    """Nobody has a use for a record; it stays for the time of grace."""
 
     value: Digest
     time: int
@@ -118,14 +116,29 @@ class Orphan:
         return f"o.{short_digest(self.value)}.{base36(self.time)}"
 
 
-RetentionTag = Used | Made | Lease | Unneeded | Ended | Orphan
+@dataclass(frozen=True, slots=True)
+class Going:
+    """A record is about to be deleted; who would publish it now does better not to."""
+
+    value: Digest
+    time: int
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"k.{short_digest(self.value)}.{base36(self.time)}"
 
 
-def read_retention_tag(name: str) -> RetentionTag | None:  # noqa: PLR0911  # one for each kind
+RetentionTag = Used | Made | Lease | Unneeded | Ended | Idle | Going
+
+
+def read_retention_tag(name: str) -> RetentionTag | None:
     """Read a name; ``None`` for any other."""
     try:
-        if found := _USED.match(name):
-            return Used(long_digest(found[1]), _number(found[2]))
+        if found := _RECORD.match(name):
+            value, time = long_digest(found[2]), _number(found[3])
+            kinds: dict[str, RetentionTag] = {"u": Used(value, time), "o": Idle(value, time), "k": Going(value, time)}
+            return kinds[found[1]]
         if found := _MADE.match(name):
             return Made(long_digest(found[1]), _number(found[2]), long_digest(found[3]))
         if found := _LEASE.match(name):
@@ -134,16 +147,9 @@ def read_retention_tag(name: str) -> RetentionTag | None:  # noqa: PLR0911  # on
             return Unneeded(long_digest(found[1]), _number(found[2]), _number(found[3]))
         if found := _ENDED.match(name):
             return Ended(long_digest(found[1]), _number(found[2]), _number(found[3]))
-        if found := _ORPHAN.match(name):
-            return Orphan(long_digest(found[1]), _number(found[2]))
     except ValueError:
         return None
     return None
-
-
-def whole_hour(time: float) -> int:
-    """Return the beginning of the hour."""
-    return int(time) // HOUR * HOUR
 
 
 def _number(text: str) -> int:

@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.adopt import adopt
 from lifecycle.cache.distributed.consensus import Outcome
-from lifecycle.cache.distributed.model import Fate, FinishedStep, Settled
+from lifecycle.cache.distributed.model import Fate, FinishedStep, Settled, wants_any
 from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep, read_own_step
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publish import fetch, publish
 from lifecycle.cache.distributed.tags import Closed, Hint, group_of, read_tag, seen_of
+from lifecycle.cache.distributed.usage import BuildLease, announce, mark_used
 from lifecycle.errors import CacheError, CorruptImageError, ImageError, UnsafeArchiveError, VerificationError
 from lifecycle.rules.step_key import hint_key
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from lifecycle.cache.distributed.repository import Repository
     from lifecycle.cache.distributed.step_manifest import StepManifest
     from lifecycle.model.step_record import StepRecord
@@ -34,11 +37,16 @@ _MOST_GENERATIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class ConvergingSteps:
-    """The steps of a build whose outputs are shared in ``repository``; ``work_dir`` has room for layers."""
+    """The steps of a build whose outputs are shared in ``repository``; ``work_dir`` has room for layers.
+
+    What the snapshot of ``lease`` shows as decided is used even if it was closed since: nobody deletes it before the
+    lease is over, and builders of one time end with one image.
+    """
 
     repository: Repository
     places: LayerPlaces
     work_dir: Path
+    lease: BuildLease | None = None
 
     @property
     def name(self) -> str:
@@ -49,42 +57,74 @@ class ConvergingSteps:
         """Return what a step left."""
         return read_own_step(step, self.places).record
 
-    def settle(self, step: FinishedStep) -> Settled:
-        """Publish what a step with a key left, or replace it by the record of that key.
+    def settle(self, step: FinishedStep, *, wants: Callable[[StepRecord], bool] = wants_any) -> Settled:
+        """Publish what a step with a key left, or replace it by the record of that key if the caller ``wants`` that.
 
         A record whose bytes are not what it says is closed after two tries, and a next generation begins.
         """
         key = step.key
         if key is None:
             raise CacheError(f"a step of {step.buildpack} without a key can't be shared", where=self.name)
+        if self.lease is not None:
+            self.lease.renew()
         own = read_own_step(step, self.places)
+        snapshot = self.lease.snapshot if self.lease is not None else frozenset()
         for _ in range(_MOST_GENERATIONS):
-            outcome = self._outcome(own, key)
+            outcome = self._outcome(own, key, snapshot)
+            snapshot = frozenset()
             if isinstance(outcome, Settled):
                 return outcome
             for tries_left in reversed(range(_TRIES)):
                 try:
-                    return self._take(own, key, outcome)
+                    return self._take(own, key, outcome, wants)
                 except _BROKEN as error:
                     _LOG.warning("The record %s of %s is broken: %s", outcome.value, step.buildpack, error)
                     if not tries_left:
                         self.repository.log.append(Closed(key, outcome.generation).name)
         raise CacheError(f"{_MOST_GENERATIONS} records of {step.buildpack} are broken", where=self.name)
 
-    def _outcome(self, own: OwnStep, key: Digest) -> Outcome | Settled:
+    def find(self, key: Digest) -> StepRecord | None:
+        """Return the record of a key as it is decided now."""
+        decided = seen_of(self.repository.log.names(), key).decided
+        return None if decided is None else fetch(self.repository, decided, key=key).record
+
+    def replace(self, steps: Sequence[tuple[FinishedStep, Digest]]) -> list[Settled]:
+        """Replace what several steps left by the records of these keys: all of them, or none."""
+        names = self.repository.log.names()
+        chosen: list[tuple[StepManifest, OwnStep]] = []
+        outcomes = []
+        for step, key in steps:
+            seen = seen_of(names, key)
+            if seen.decided is None:
+                raise CacheError(f"has no record of {key}", where=self.name)
+            outcomes.append(Outcome(seen.generation, seen.decided, 0))
+            chosen.append((fetch(self.repository, seen.decided, key=key), read_own_step(step, self.places)))
+        differing = adopt(self.repository, chosen, self.places)
+        return [
+            _settled(Fate.ADOPTED, winner, outcome, paths)
+            for (winner, _), outcome, paths in zip(chosen, outcomes, differing, strict=True)
+        ]
+
+    def _outcome(self, own: OwnStep, key: Digest, snapshot: frozenset[str]) -> Outcome | Settled:
         """Return which record is decided; ``Settled`` where it is our own."""
-        seen = seen_of(self.repository.log.names(), key)
+        log = self.repository.log
+        seen = seen_of(snapshot, key)
+        names = snapshot if seen.decided is not None else log.names()
+        seen = seen_of(names, key)
         if seen.decided is not None:
+            mark_used(log, seen.decided, names)
             return Outcome(seen.generation, seen.decided, 0)
         work_dir = Path(tempfile.mkdtemp(prefix="publishing-", dir=self.work_dir))
         try:
             mine, open_blob = own.packed(work_dir)
             record = mine.publication
+            names = announce(log, record.digest)
             publish(self.repository, record, open_blob)
-            outcome = propose(self.repository.log, key, record.digest)
+            outcome = propose(log, key, record.digest, names=names)
         finally:
             shutil.rmtree(work_dir, ignore_errors=True)
         if outcome.value != record.digest:
+            mark_used(log, outcome.value, names)
             return outcome
         self._offer(mine)
         return _settled(Fate.WON, mine, outcome)
@@ -99,16 +139,18 @@ class ConvergingSteps:
         except (CacheError, ImageError) as error:
             _LOG.debug("no hint: %s", error)
 
-    def _take(self, own: OwnStep, key: Digest, outcome: Outcome) -> Settled:
+    def _take(self, own: OwnStep, key: Digest, outcome: Outcome, wants: Callable[[StepRecord], bool]) -> Settled:
         winner = fetch(self.repository, outcome.value, key=key)
         if winner.contents() == own.record and winner.files == own.files:
             return _settled(Fate.KNOWN, winner, outcome)
+        if not wants(winner.record):
+            return _settled(Fate.REFUSED, winner, outcome)
         if winner.record.app_after != own.record.app_after:
             raise CacheError(
                 "was made by a step that left another app directory, which records do not hold",
                 where=f"{self.name}@{outcome.value}",
             )
-        paths = adopt(self.repository, winner, own, self.places)
+        (paths,) = adopt(self.repository, [(winner, own)], self.places)
         return _settled(Fate.ADOPTED, winner, outcome, paths)
 
 

@@ -21,3 +21,18 @@ class TagLog(Protocol):
     def names(self) -> frozenset[str]:
         """Return every name that was acknowledged before this call, and perhaps some that are on their way."""
         ...
+
+
+class KeptLog(TagLog, Protocol):
+    """A log from which names can be taken away again, and that has a clock.
+
+    The protocol by which builders agree uses neither: only what is kept, and for how long, depends on them.
+    """
+
+    def now(self) -> int:
+        """Return seconds since 1970 by the clock of the place that keeps the names."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a name away, with the manifest that it leads to; nothing happens if it isn't there."""
+        ...

@@ -76,7 +76,8 @@ class Prepare:
     @property
     def name(self) -> str:
         """The name of the tag."""
-        return f"p.{short_digest(self.key)}.{base36(self.generation)}.{base36(self.ballot.number)}.{self.ballot.proposer}"
+        ballot = f"{base36(self.ballot.number)}.{self.ballot.proposer}"
+        return f"p.{short_digest(self.key)}.{base36(self.generation)}.{ballot}"
 
 
 @dataclass(frozen=True, slots=True)
