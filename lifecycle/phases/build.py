@@ -6,7 +6,6 @@ Spec: buildpack.md "Phase #5: Build"; platform.md "builder".
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
 import tempfile
 import time
@@ -17,40 +16,32 @@ from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import BuildError, BuildpackApiError, BuildpackBuildError, LifecycleError
 from lifecycle.executables.process import Command
-from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import save
 from lifecycle.files.env_dir import read_layer_environment
 from lifecycle.files.layers_dir import (
     WrittenLayer,
-    copy_output,
     create_directory,
     read_build_outputs,
     set_aside,
 )
 from lifecycle.files.modules import find_buildpack
-from lifecycle.model.api import PlatformFeature
-from lifecycle.model.build_metadata import BuildMetadata
 from lifecycle.model.ids import directory_name
 from lifecycle.model.plan import BuildpackPlan
+from lifecycle.phases.build_results import BuildResults, StepBuilder, located, remove_sboms
 from lifecycle.phases.module_environment import ModuleEnvironments
 from lifecycle.phases.timer import timed
-from lifecycle.rules import bom
 from lifecycle.rules.buildpack_plan import met_names, without_met
 from lifecycle.rules.environment import Phase, with_layer
-from lifecycle.rules.launch import ProcessTypes, upgraded
 from lifecycle.rules.plan import entries_for
-from lifecycle.rules.sbom import is_sbom_name, sbom_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from lifecycle.executables.process import Runner
-    from lifecycle.files.layers_dir import BuildOutputs
     from lifecycle.files.modules import Buildpack
     from lifecycle.model.api import PlatformApi
-    from lifecycle.model.build_metadata import Process
+    from lifecycle.model.build_metadata import BuildMetadata, Process
     from lifecycle.model.group import Group
-    from lifecycle.model.launch import AttributedBomEntry, BomEntry, Label, Slice
     from lifecycle.model.plan import Plan, Require
     from lifecycle.model.target import TargetData
 
@@ -161,7 +152,7 @@ def build(
     """
     with _translated():
         buildpacks = _find_all(inputs)
-        _remove_sboms(inputs.layers_dir)
+        remove_sboms(inputs.layers_dir)
         state = _Build(inputs)
         accounts = []
         for buildpack in buildpacks:
@@ -192,19 +183,6 @@ def _find_all(inputs: BuildInputs) -> list[Buildpack]:
     return found
 
 
-def _remove_sboms(layers_dir: Path) -> None:
-    directory = layers_dir / "sbom"
-    try:
-        if directory.is_dir() and not directory.is_symlink():
-            shutil.rmtree(directory)
-        else:
-            directory.unlink(missing_ok=True)
-    except OSError as error:
-        raise BuildError(
-            f"cleaning layers SBOM directory: {error.strerror}", where=error.filename or directory
-        ) from error
-
-
 class _Build:
     """What buildpacks leave to later ones and to the image: environment, plan, processes and more."""
 
@@ -220,11 +198,7 @@ class _Build:
             exec_env=inputs.exec_env,
         )
         self._env: Mapping[str, str] = self._environments.base
-        self._processes = ProcessTypes()
-        self._labels: list[Label] = []
-        self._slices: list[Slice] = []
-        self._launch_bom: list[AttributedBomEntry] = []
-        self._build_bom: list[AttributedBomEntry] = []
+        self._results = BuildResults(inputs.layers_dir, inputs.platform_api)
 
     def run_buildpack(
         self,
@@ -236,9 +210,9 @@ class _Build:
         settle: Callable[[StepStart], None],
     ) -> BuildpackAccount:
         """Run one buildpack and take in what it left."""
-        buildpack_id = buildpack.descriptor.buildpack.id
-        directory = create_directory(self._inputs.layers_dir, directory_name(buildpack_id))
-        given = entries_for(self.plan, buildpack_id, extension=False)
+        info = buildpack.descriptor.buildpack
+        directory = create_directory(self._inputs.layers_dir, directory_name(info.id))
+        given = entries_for(self.plan, info.id, extension=False)
         step = StepStart(
             buildpack,
             directory,
@@ -258,10 +232,13 @@ class _Build:
                 set_aside(layer)
             if layer.types.build:
                 self._env = with_layer(self._env, read_layer_environment(layer.path))
-        self._take_build_toml(buildpack, directory, outputs, given)
-        self._copy_sboms(buildpack, directory, outputs)
+        builder = StepBuilder(info.id, info.version, buildpack.api, info.sbom_formats)
+        self._results.take_build_toml(builder, directory, outputs)
+        with located(directory / "build.toml"):
+            self.plan = without_met(self.plan, met_names(given, outputs.build.unmet))
+        self._results.copy_sboms(builder, directory, outputs)
         observer.after(step, self._env)
-        processes = self._take_launch_toml(buildpack, directory, outputs)
+        processes = self._results.take_launch_toml(builder, directory, outputs)
         return BuildpackAccount(buildpack, outputs.layers, processes, seconds)
 
     def _execute(
@@ -299,68 +276,9 @@ class _Build:
                 remedy="its output above should tell why",
             )
 
-    def _take_build_toml(
-        self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs, given: Sequence[Require]
-    ) -> None:
-        with _located(directory / "build.toml"):
-            self._build_bom += _bom_rows(buildpack, outputs.build.bom, outputs)
-            self.plan = without_met(self.plan, met_names(given, outputs.build.unmet))
-
-    def _take_launch_toml(self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs) -> tuple[Process, ...]:
-        launch = outputs.launch
-        with _located(directory / "launch.toml"):
-            self._launch_bom += _bom_rows(buildpack, launch.bom, outputs)
-            written = upgraded(launch.processes, buildpack_id=buildpack.descriptor.buildpack.id, api=buildpack.api)
-        self._labels += launch.labels
-        self._slices += launch.slices
-        self._processes, lost_default = self._processes.extended(written.processes)
-        for warning in (*written.warnings, lost_default):
-            if warning:
-                _log.warning("%s", warning)
-        return written.processes
-
-    def _copy_sboms(self, buildpack: Buildpack, directory: Path, outputs: BuildOutputs) -> None:
-        info = buildpack.descriptor.buildpack
-        copies = sbom_copies(
-            [directory / name for name in outputs.file_names if is_sbom_name(name)],
-            buildpack=str(buildpack),
-            buildpack_id=info.id,
-            layers={layer.name: layer.types for layer in outputs.layers},
-            declared=info.sbom_formats,
-        )
-        if PlatformFeature.SBOM not in self._inputs.platform_api:
-            return
-        for copy in copies:
-            *parts, name = copy.place
-            target = create_directory(self._inputs.layers_dir, "sbom", *parts)
-            copy_output(copy.source, target, name, within=directory)
-
     def finish(self) -> BuildMetadata:
         """Write the legacy SBOM files and return metadata.toml."""
-        in_label = PlatformFeature.BOM_IN_LABEL in self._inputs.platform_api
-        if PlatformFeature.LEGACY_SBOM_FILE in self._inputs.platform_api:
-            for kind, rows in (("launch", self._launch_bom), ("build", self._build_bom)):
-                target = create_directory(self._inputs.layers_dir, "sbom", kind)
-                write_atomic(target / "sbom.legacy.json", bom.legacy_file(rows).encode(), fsync=False)
-        group = self._inputs.group
-        return BuildMetadata(
-            bom=tuple(self._launch_bom) if in_label else (),
-            buildpacks=group.group,
-            extensions=tuple(element.model_copy(update={"optional": False}) for element in group.group_extensions),
-            labels=tuple(self._labels),
-            processes=self._processes.listed(),
-            slices=tuple(self._slices),
-            default_process_type=self._processes.default,
-        )
-
-
-@contextmanager
-def _located(path: Path) -> Iterator[None]:
-    """Say in which file the problem is that a rule found."""
-    try:
-        yield
-    except LifecycleError as error:
-        raise BuildError(error.message, where=path, remedy=error.remedy) from error
+        return self._results.finish(self._inputs.group)
 
 
 @contextmanager
@@ -371,13 +289,6 @@ def _temporary_directory(prefix: str) -> Iterator[Path]:
         raise BuildError(f"no plan file can be made: {error.strerror}", where=error.filename) from error
     with temporary as name:
         yield Path(name)
-
-
-def _bom_rows(buildpack: Buildpack, rows: Sequence[BomEntry], outputs: BuildOutputs) -> tuple[AttributedBomEntry, ...]:
-    if rows and not any(map(is_sbom_name, outputs.file_names)):
-        _log.warning("%s: %s", buildpack, bom.DEPRECATION)
-    info = buildpack.descriptor.buildpack
-    return bom.attributed(rows, buildpack_id=info.id, version=info.version)
 
 
 def _ending(status: int) -> str:
