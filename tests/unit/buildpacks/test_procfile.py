@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import tomllib
 
+import cnb_buildpack as bp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,8 +77,10 @@ def test_a_malformed_procfile_is_an_error_that_names_the_line(workspace, procfil
 
 @given(line=st.text(st.characters(exclude_categories=["Cs"])))
 def test_any_command_line_survives_launch_toml(load, ours, line):
-    written = load(ours / "procfile" / "bin" / "build").launch_toml({"web": line})
-    assert tomllib.loads(written)["processes"][0]["command"][2] in {line, f"exec {line}"}
+    launch = bp.Launch(bp.Api.parse("0.10", where="buildpack.toml"))
+    launch.process("web", ["sh", "-c", load(ours / "procfile/lib/buildpack.py").script(line)])
+    written = tomllib.loads(bp.toml_text(launch.table()))
+    assert written["processes"][0]["command"][2] in {line, f"exec {line}"}
 
 
 @pytest.mark.parametrize(
@@ -91,4 +94,4 @@ def test_any_command_line_survives_launch_toml(load, ours, line):
     ],
 )
 def test_a_single_program_takes_the_place_of_its_shell(load, ours, line, script):
-    assert load(ours / "procfile" / "bin" / "build").script(line) == script
+    assert load(ours / "procfile/lib/buildpack.py").script(line) == script
