@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from lifecycle.images.store import Image
     from lifecycle.oci.digest import DiffId
 
+CNB = ".cnb"
+"""How the names of files end that are packages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Package:

@@ -15,11 +15,11 @@ from lifecycle.cache.specification import read_repository
 from lifecycle.cache.specification import read_source as read_cache_source
 from lifecycle.cache.specification import read_target as read_cache_target
 from lifecycle.cli import steps
-from lifecycle.cli.build_images import BuildImages, destination
+from lifecycle.cli.build_images import BuildImages, destination, open_image
 from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.cache_inputs import insecure_names, open_sources, registry_of, use_of
-from lifecycle.cli.cache_repository import share_build, with_own_layers
+from lifecycle.cli.cache_repository import lease_cache, share_build, with_own_layers
 from lifecycle.cli.cache_targets import open_targets
 from lifecycle.cli.flags import ParsedFlags
 from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
@@ -65,7 +65,7 @@ class BuildRequest:
 
     app: Path
     tags: tuple[str, ...]
-    buildpacks: tuple[Path, ...] = ()
+    buildpacks: tuple[str, ...] = ()
     buildpacks_dir: Path | None = None
     extensions_dir: Path | None = None
     order: Path | None = None
@@ -115,7 +115,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude)
         log.detail(f"copied {files} files of {app}")
         tree = BuildpackTree(workspace.cnb / "buildpacks")
-        _fill_tree(tree, request, project, app)
+        _fill_tree(tree, request, project, app, remote)
         _write_platform_env(workspace, request, project)
         _write_run(workspace, request)
         paths = enter(workspace, log)
@@ -161,7 +161,9 @@ def _project(request: BuildRequest) -> ProjectBuildpacks:
     return ProjectBuildpacks() if found is None else found.buildpacks
 
 
-def _fill_tree(tree: BuildpackTree, request: BuildRequest, project: ProjectBuildpacks, app: Path) -> None:
+def _fill_tree(
+    tree: BuildpackTree, request: BuildRequest, project: ProjectBuildpacks, app: Path, remote: RemoteStores
+) -> None:
     if request.buildpacks_dir is not None:
         tree.add_all(request.buildpacks_dir)
     if request.extensions_dir is not None:
@@ -174,6 +176,7 @@ def _fill_tree(tree: BuildpackTree, request: BuildRequest, project: ProjectBuild
         order=request.order,
         project=project,
         project_dir=project_dir,
+        open_image=lambda text: open_image(text, remote),
     )
 
 
@@ -246,6 +249,7 @@ def _run(
     log.group(found.group)
     images, found = _follow_extensions(settings, analyzed, found, images, log)
     log.heading("Restoring")
+    lease = lease_cache(settings, remote)
     sources = open_caches(
         target=steps.known_target(found.analyzed), exec_env=steps.exec_env(settings), layers_dir=str(LAYERS)
     )
@@ -260,7 +264,7 @@ def _run(
     else:
         log.restored(account)
     taken = use.elsewhere if use else {}
-    shared = share_build(settings, remote, found.analyzed, images=images, taken=taken)
+    shared = share_build(settings, remote, found.analyzed, images=images, taken=taken, lease=lease)
     log.heading("Building")
     metadata = steps.build(
         seen,

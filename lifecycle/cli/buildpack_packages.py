@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from lifecycle.buildpackages.collect import collect
 from lifecycle.buildpackages.lint import lint
 from lifecycle.buildpackages.package import package_image
-from lifecycle.buildpackages.read import FoundModule, LayerOfPackage, open_package, read_module
-from lifecycle.cli.build_images import open_store
-from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
+from lifecycle.buildpackages.read import CNB, FoundModule, LayerOfPackage, open_package, read_module
+from lifecycle.cli.build_images import cnb_archive, open_image, open_store
+from lifecycle.cli.image_locations import IN_FILES, Place, read_destination
 from lifecycle.cli.size_text import size_text
-from lifecycle.errors import ImageError, ImageNotFoundError, InvalidInputError
+from lifecycle.errors import ImageError, InvalidInputError
 from lifecycle.images.archive import ArchiveStore
 from lifecycle.images.image_platform import ImagePlatform, host_platform
 from lifecycle.model.ids import directory_name
@@ -25,12 +25,10 @@ from lifecycle.rules.descriptor_lint import Severity
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from lifecycle.cli.image_locations import Location
     from lifecycle.cli.remote_stores import RemoteStores
-    from lifecycle.images.store import Image, ImageStore
+    from lifecycle.images.store import ImageStore
     from lifecycle.rules.buildpackage import Module
-
-CNB = ".cnb"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageOptions:
@@ -45,26 +43,13 @@ class PackageOptions:
     labels: tuple[str, ...] = ()
 
 
-def open_image(text: str, remote: RemoteStores) -> Image:
-    """Open an image that is named as a run image is; a file ``.cnb`` is an archive.  Raises ``LifecycleError``."""
-    location = _cnb(text) or read_source(text)
-    if location.place is Place.SCRATCH:
-        raise InvalidInputError("'scratch' is not a buildpackage", remedy="name a file, a layout or an image")
-    if location.place in IN_FILES and not location.path.exists():
-        raise ImageNotFoundError("is not there", where=location.path, remedy="correct the path")
-    image = _store(location, remote, None).find("" if location.place in IN_FILES else location.name)
-    if image is None:
-        raise ImageNotFoundError("is not there", where=str(location), remedy="correct the name")
-    return image
-
-
 def package(root: Path, options: PackageOptions, *, remote: RemoteStores, out: TextIO) -> None:
     """Write the package of the module in ``root`` and say what became of it; raises ``LifecycleError``."""
     collection = collect(root, options.config, open_image=lambda text: open_image(text, remote))
     main = collection.main.module
     platform = _platform(options.platform, main)
     output = options.output or f"{directory_name(main.info.id)}_{main.info.version}{CNB}"
-    location = _cnb(output) or read_destination(output)
+    location = cnb_archive(output) or read_destination(output)
     names = options.tags
     if not names and location.place not in IN_FILES:
         raise InvalidInputError(f"--output {output} needs a name for the image", remedy="add --tag NAME")
@@ -136,11 +121,7 @@ def show_lint(roots: Sequence[Path], *, out: TextIO, strict: bool, as_json: bool
     return not any(each.severity in bad for found in findings.values() for each in found)
 
 
-def _cnb(text: str) -> Location | None:
-    return Location(Place.ARCHIVE, text) if text.endswith(CNB) else None
-
-
-def _store(location: Location, remote: RemoteStores, platform: ImagePlatform | None) -> ImageStore:
+def _store(location: Location, remote: RemoteStores, platform: ImagePlatform) -> ImageStore:
     if location.place is Place.ARCHIVE:
         return ArchiveStore(location.path, platform=platform)
     return open_store(location, remote)

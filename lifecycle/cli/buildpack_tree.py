@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle.buildpackages.read import CNB, open_package
 from lifecycle.errors import InvalidFileError, InvalidInputError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import dumps, load, save
 from lifecycle.files.modules import Buildpack, read_buildpack, read_extension
+from lifecycle.model.buildpackage import ModuleKind
 from lifecycle.model.descriptor import Order, OrderElement, OrderGroup
 from lifecycle.model.ids import directory_name
 from lifecycle.oci.gojson import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from lifecycle.images.store import Image
     from lifecycle.model.project_descriptor import ProjectBuildpack, ProjectBuildpacks
 
 
@@ -34,6 +39,27 @@ class BuildpackTree:
         if buildpack.descriptor.order:
             self._add_components(buildpack)
         info = buildpack.descriptor.buildpack
+        return OrderElement(id=info.id, version=info.version)
+
+    def add_named(self, text: str, open_image: Callable[[str], Image], *, base: Path = Path()) -> OrderElement:
+        """Add the buildpack in a directory, relative to ``base``, or all of a package: FILE.cnb, docker://NAME.
+
+        Raises ``InvalidInputError`` for what is neither.
+        """
+        path = base / text
+        if not text.endswith(CNB) and "://" not in text and (path.is_dir() or not path.exists()):
+            return self.add(path)
+        package = open_package(open_image(text if "://" in text else str(path)))
+        if package.contents.kind is not ModuleKind.BUILDPACK:
+            raise InvalidInputError(
+                "is the package of an image extension", where=text, remedy="unpack it, and name it in an order"
+            )
+        packages = self.path.parent / "packages"
+        packages.mkdir(parents=True, exist_ok=True)
+        roots = package.unpack(Path(tempfile.mkdtemp(prefix="package-", dir=packages)))
+        for root in roots.values():
+            self._link(root)
+        info = package.main.info
         return OrderElement(id=info.id, version=info.version)
 
     def add_all(self, buildpacks_dir: Path) -> None:
@@ -112,19 +138,23 @@ def write_order(
     tree: BuildpackTree,
     path: Path,
     *,
-    given: Sequence[Path],
+    given: Sequence[str],
     order: Path | None,
     project: ProjectBuildpacks,
     project_dir: Path,
+    open_image: Callable[[str], Image],
 ) -> None:
     """Write order.toml: the given buildpacks, else those of project.toml, else the builder's order.
+
+    ``open_image`` opens the image of a package by its place.
 
     Spec: extensions/project-descriptor.md "io.buildpacks.group", "io.buildpacks.pre.group", "io.buildpacks.post.group".
     Raises ``InvalidInputError`` when there is none of them.
     """
-    chosen = [tree.add(root) for root in given]
+    chosen = [tree.add_named(text, open_image) for text in given]
+    of_project = functools.partial(_of_project, tree, project_dir=project_dir, open_image=open_image)
     if not chosen:
-        chosen = _of_project(tree, project.group, project_dir, 0)
+        chosen = of_project(project.group, first=0)
     if chosen:
         found = Order(order=(OrderGroup(group=tuple(chosen)),))
     elif order is not None:
@@ -133,27 +163,32 @@ def write_order(
         raise InvalidInputError(
             "there is no buildpack to build with", remedy="name one with --buildpack DIR, or a builder's --order FILE"
         )
-    pre = _of_project(tree, project.pre.group, project_dir, 100)
-    post = _of_project(tree, project.post.group, project_dir, 200)
+    pre = of_project(project.pre.group, first=100)
+    post = of_project(project.post.group, first=200)
     groups = [Struct(group=[_row(each) for each in (*pre, *group.group, *post)]) for group in found.order]
     extensions = [Struct(group=[_row(each) for each in group.group]) for group in found.order_extensions]
     write_atomic(path, dumps(Struct({"order": groups, "order-extensions": extensions or None})).encode())
 
 
 def _of_project(
-    tree: BuildpackTree, wanted: Sequence[ProjectBuildpack], project_dir: Path, first: int
+    tree: BuildpackTree,
+    wanted: Sequence[ProjectBuildpack],
+    *,
+    project_dir: Path,
+    open_image: Callable[[str], Image],
+    first: int,
 ) -> list[OrderElement]:
     elements = []
     for number, each in enumerate(wanted, first):
         if each.script is not None:
             elements.append(tree.add_script(each, (each.script.shell, each.script.api), each.script.inline, number))
         elif each.uri and not each.uri.startswith("urn:"):
-            if "://" in each.uri and not each.uri.startswith("file://"):
+            if "://" in each.uri and not each.uri.startswith(("file://", "docker://")):
                 raise InvalidInputError(
                     f"project.toml asks for the buildpack at {each.uri}, which this version can't fetch",
                     remedy="fetch it and name its directory with --buildpack",
                 )
-            elements.append(tree.add(project_dir / each.uri.removeprefix("file://")))
+            elements.append(tree.add_named(each.uri.removeprefix("file://"), open_image, base=project_dir))
         else:
             elements.append(tree.find(each.id or each.uri.removeprefix("urn:buildpack:"), each.version))
     return elements

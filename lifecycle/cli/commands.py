@@ -70,8 +70,13 @@ def build(  # noqa: PLR0917  # one parameter for each option
         Path, typer.Argument(metavar="APP", help="The app's directory.  [.]", show_default=False)
     ] = Path(),
     buildpack: Annotated[
-        list[Path] | None,
-        typer.Option("--buildpack", "-b", metavar="DIR", help="A buildpack's directory; repeatable, in order."),
+        list[str] | None,
+        typer.Option(
+            "--buildpack",
+            "-b",
+            metavar="PLACE",
+            help="A buildpack: its directory, FILE.cnb or docker://NAME; repeatable, in order.",
+        ),
     ] = None,
     buildpacks: Annotated[
         Path | None,

@@ -1,12 +1,16 @@
 """From directories that people name to the tree and order of a builder."""
 
+import io
 import subprocess
 import tomllib
 
 import pytest
 
+from lifecycle.cli.build_images import open_image
+from lifecycle.cli.buildpack_packages import PackageOptions, package
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
-from lifecycle.errors import InvalidFileError, InvalidInputError
+from lifecycle.cli.remote_stores import RemoteStores
+from lifecycle.errors import ImageNotFoundError, InvalidFileError, InvalidInputError
 from lifecycle.model.project_descriptor import ProjectBuildpacks
 
 
@@ -29,10 +33,11 @@ def _order(tree, tmp_path, *given, order=None, **project):
     write_order(
         tree,
         path,
-        given=given,
+        given=[str(each) for each in given],
         order=order,
         project=ProjectBuildpacks.model_validate(project),
         project_dir=tmp_path,
+        open_image=lambda text: open_image(text, RemoteStores({})),
     )
     return [group["group"] for group in tomllib.loads(path.read_text())["order"]]
 
@@ -185,3 +190,34 @@ def test_extensions_of_a_builder_are_linked_and_stay_in_its_order(tree, tmp_path
     assert (tree.path.parent / "extensions/my_ext/1").readlink() == root
     written = tomllib.loads((tmp_path / "order.toml").read_text())
     assert written["order-extensions"] == [{"group": [{"id": "my/ext", "version": "1", "optional": True}]}]
+
+
+def _packaged(root, path):
+    package(root, PackageOptions(output=str(path)), remote=RemoteStores({}), out=io.StringIO())
+    return path
+
+
+def test_a_package_brings_its_buildpack_and_what_it_refers_to(tree, tmp_path):
+    _buildpack(tmp_path / "all/a", "a")
+    root = _buildpack(tmp_path / "all/web", "me/web", components=[("a", "1.0.0")])
+    assert _ids(_order(tree, tmp_path, _packaged(root, tmp_path / "web.cnb"))) == [["me/web"]]
+    assert _links(tree) == {"a/1.0.0", "me_web/1.0.0"}
+    assert (tree.path / "me_web/1.0.0/buildpack.toml").read_bytes() == (root / "buildpack.toml").read_bytes()
+
+
+def test_a_project_may_name_a_package_beside_it(tree, tmp_path):
+    _packaged(_buildpack(tmp_path / "all/a", "a"), tmp_path / "a.cnb")
+    assert _ids(_order(tree, tmp_path, group=[{"uri": "a.cnb"}])) == [["a"]]
+
+
+def test_the_package_of_an_extension_is_no_buildpack(tree, tmp_path):
+    root = tmp_path / "tree"
+    root.mkdir()
+    (root / "extension.toml").write_text('api = "0.10"\n[extension]\nid = "tree"\nversion = "1.0.0"\n')
+    with pytest.raises(InvalidInputError, match="image extension"):
+        _order(tree, tmp_path, _packaged(root, tmp_path / "tree.cnb"))
+
+
+def test_a_package_that_is_not_there_is_refused(tree, tmp_path):
+    with pytest.raises(ImageNotFoundError, match="is not there"):
+        _order(tree, tmp_path, tmp_path / "gone.cnb")
