@@ -15,9 +15,9 @@ PROCFILE = "Procfile"
 DEFAULT_TYPE = "web"
 EXAMPLE = "web: python3 app.py"
 LINE = re.compile(r"(?P<type>[A-Za-z0-9._-]+):\s*(?P<command>\S.*)")
-BUILTINS = frozenset(
-    "! . break case cd command continue eval exec exit export for if read return set shift trap ulimit umask unset "
-    "until wait while".split()
+BUILTINS = re.compile(
+    r"!|\.|break|case|cd|command|continue|eval|exec|exit|export|for|if|read|return|set|shift|trap|ulimit|umask|unset"
+    r"|until|wait|while"
 )
 
 
@@ -64,7 +64,8 @@ def script(line: str) -> str:
     """Return the line so that a single program takes the shell's place and so gets the signals of the container."""
     first, _, _ = line.partition(" ")
     single = not any(operator in line for operator in "&|;()\n`")
-    return f"exec {line}" if single and re.fullmatch(r"[A-Za-z0-9_./-]+", first) and first not in BUILTINS else line
+    plain = re.fullmatch(r"[A-Za-z0-9_./-]+", first) is not None and BUILTINS.fullmatch(first) is None
+    return f"exec {line}" if single and plain else line
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hashlib
 import platform
 import sys
 import sysconfig
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,33 +23,40 @@ _SELECTING = (
 """Settings of pip that decide what is installed, as opposed to where it comes from."""
 
 
-def describe(requirements: str, buildpack: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return all that decides what gets installed, by name.
+@dataclass(frozen=True)
+class Origin:
+    """All that decides what gets installed; ``requirements`` and ``settings`` are digests."""
+
+    requirements: str
+    python: str
+    platform: str
+    buildpack: str
+    settings: str
+
+
+def describe(requirements: str, buildpack: str, environment: Mapping[str, str]) -> Origin:
+    """Return the origin of an installation by this interpreter.
 
     ``requirements`` is the digest of the requirements files, ``buildpack`` the version of this buildpack.
     """
     settings = "\n".join(f"{name}={environment[name]}" for name in _SELECTING if environment.get(name))
-    return {
-        "requirements": requirements,
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "platform": f"{sysconfig.get_platform()}-{platform.libc_ver()[0] or 'musl'}",
-        "buildpack": buildpack,
-        "settings": hashlib.sha256(settings.encode()).hexdigest(),
-    }
+    return Origin(
+        requirements=requirements,
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        platform=f"{sysconfig.get_platform()}-{platform.libc_ver()[0] or 'musl'}",
+        buildpack=buildpack,
+        settings=hashlib.sha256(settings.encode()).hexdigest(),
+    )
 
 
-def difference(old: Mapping[str, str] | None, new: Mapping[str, str]) -> str | None:
+def difference(old: Origin, new: Origin) -> str | None:
     """Return why what was installed for ``old`` is no use for ``new``, ``None`` if it is."""
-    if old is None:
-        return "none from an earlier build"
-    reasons = []
-    if old.get("requirements") != new["requirements"]:
-        reasons.append("requirements.txt changed")
+    reasons = ["requirements.txt changed"] if old.requirements != new.requirements else []
     reasons += [
-        f"{name} {old.get(name, 'unknown')} → {new[name]}"
+        f"{name} {getattr(old, name)} → {getattr(new, name)}"
         for name in ("python", "platform", "buildpack")
-        if old.get(name) != new[name]
+        if getattr(old, name) != getattr(new, name)
     ]
-    if old.get("settings") != new["settings"]:
+    if old.settings != new.settings:
         reasons.append("PIP_* settings changed")
     return ", ".join(reasons) or None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import cnb_buildpack as bp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,10 +20,6 @@ _SINCE = (22, 3)
 _UNWANTED = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN")
 _SOURCE_DATE_EPOCH = "315532800"
 """1980-01-01, the first moment that a zip file can hold."""
-
-
-class PipError(Exception):
-    """No pip, or a pip that failed; the message says what to do."""
 
 
 def install(requirements: Path, target: Path, cache_dir: Path) -> None:
@@ -37,20 +34,7 @@ def install(requirements: Path, target: Path, cache_dir: Path) -> None:
         f"--target={target}",
         f"--requirement={requirements}",
     ]
-    with subprocess.Popen(
-        command,
-        env=environment(dict(os.environ), cache_dir),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        if process.stdout is not None:
-            for line in process.stdout:
-                print(f"  {line.rstrip()}")
-    if process.returncode:
-        raise PipError(f"pip could not install {requirements} (exit status {process.returncode}): see its output above")
+    bp.run(command, env=environment(dict(os.environ), cache_dir), name=f"pip install of {requirements}")
 
 
 def environment(inherited: dict[str, str], cache_dir: Path) -> dict[str, str]:
@@ -74,10 +58,11 @@ def find_pip() -> list[str]:
     for other in _other_pythons():
         if _pip_version(other) >= _SINCE:
             return [other, "-m", "pip", "--python", sys.executable]
-    raise PipError(
+    raise bp.BuildpackError(
         f"{sys.executable} has no pip, nor has another python3 on PATH one of version"
-        f" {'.'.join(map(str, _SINCE))} or newer; install it (Debian, Ubuntu: apt-get install python3-pip;"
-        " others: python3 -m ensurepip) or build with a Python that has it first on PATH"
+        f" {'.'.join(map(str, _SINCE))} or newer",
+        fix="install it (Debian, Ubuntu: apt-get install python3-pip; others: python3 -m ensurepip) or build with a"
+        " Python that has it first on PATH",
     )
 
 
@@ -97,14 +82,8 @@ def _other_pythons() -> Iterator[str]:
 def _pip_version(python: str) -> tuple[int, ...]:
     """Return the version of an interpreter's pip, ``()`` if it has none."""
     try:
-        answer = subprocess.run(
-            [python, "-m", "pip", "--version"],
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except OSError:
+        answer = bp.capture([python, "-m", "pip", "--version"])
+    except bp.CommandError:
         return ()
-    found = re.match(r"pip (\d+)\.(\d+)", answer.stdout)
-    return tuple(map(int, found.groups())) if answer.returncode == 0 and found else ()
+    found = re.match(r"pip (\d+)\.(\d+)", answer)
+    return tuple(map(int, found.groups())) if found else ()

@@ -15,6 +15,8 @@ import re
 import shutil
 from typing import TYPE_CHECKING
 
+import cnb_buildpack as bp
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -29,7 +31,7 @@ _INSTALL_ROOT = "../../"
 
 def make_portable(layer_dir: Path, site_dir: Path) -> None:
     """Move scripts from ``site_dir/bin`` to ``layer_dir/bin`` and take out all that names a place."""
-    _remove_bytecode(site_dir)
+    bp.remove_bytecode(site_dir)
     for info_dir in sorted(site_dir.glob("*.dist-info")):
         _remove_local_origin(info_dir)
         record = info_dir / "RECORD"
@@ -41,7 +43,7 @@ def make_portable(layer_dir: Path, site_dir: Path) -> None:
     bin_dir = site_dir / "bin"
     if bin_dir.is_dir() and not any(bin_dir.iterdir()):
         bin_dir.rmdir()
-    _normalise_modes(layer_dir)
+    bp.normalise_modes(layer_dir)
 
 
 def _placed(name: str, layer_dir: Path, site_dir: Path) -> Path:
@@ -73,20 +75,8 @@ def _record(files: Iterable[Path], record: Path, site_dir: Path) -> str:
     return text.getvalue()
 
 
-def _remove_bytecode(root: Path) -> None:
-    for directory in [path for path in root.rglob("__pycache__") if path.is_dir()]:
-        shutil.rmtree(directory)
-
-
 def _remove_local_origin(info_dir: Path) -> None:
     """Remove the note that a package came from a directory of the build."""
     note = info_dir / "direct_url.json"
     if note.is_file() and str(json.loads(note.read_text(encoding="utf-8")).get("url", "")).startswith("file:"):
         note.unlink()
-
-
-def _normalise_modes(root: Path) -> None:
-    root.chmod(0o755)
-    for path in root.rglob("*"):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cnb_buildpack as bp
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -19,10 +21,6 @@ _NESTED = re.compile(r"(?:-r|-c|--requirement(?=[\s=])|--constraint(?=[\s=]))\s*
 _EDITABLE = re.compile(r"(?:-e|--editable)(?:[\s=]|$).*")
 _COMMENT = re.compile(r"(?:^|\s)#.*$")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
-
-
-class RequirementsError(Exception):
-    """A requirements file that can't be installed into a layer; the message says where and what to do."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,8 @@ def read(path: Path, environment: Mapping[str, str]) -> Requirements:
         for number, line in logical_lines(contents[name].decode("utf-8-sig", errors="replace")):
             where = f"{name}:{number}"
             if _EDITABLE.fullmatch(line):
-                raise RequirementsError(
-                    f"{where}: an image can't hold an editable package; write the requirement without -e"
+                raise bp.BuildpackError(
+                    f"{where}: an image can't hold an editable package", fix="write the requirement without -e"
                 )
             if nested := _NESTED.fullmatch(line):
                 target = nested["name"].strip().strip("\"'")
@@ -91,7 +89,7 @@ def _read_bytes(path: Path, named_at: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         by = f"{named_at}: names {path}" if named_at else str(path)
-        raise RequirementsError(f"{by}, which can't be read: {error.strerror}") from error
+        raise bp.BuildpackError(f"{by}, which can't be read: {error.strerror}") from error
 
 
 def _is_local(line: str) -> bool:

@@ -6,6 +6,7 @@ A name loads its module when it is first used: bin/detect runs often, and has no
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from cnb_buildpack.sbom import CYCLONEDX, SPDX, SYFT, SbomFormat
     from cnb_buildpack.toml_encoder import toml_text
     from cnb_buildpack.trees import normalise_modes, remove_bytecode, tree_digest
+
+if sys.argv and sys.argv[0].rpartition("/")[2] in {"detect", "build", "generate"}:
+    # A buildpack that writes compiled files would differ from what was packaged.
+    sys.dont_write_bytecode = True
 
 __all__ = [
     "BUILD",

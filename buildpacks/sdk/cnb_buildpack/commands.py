@@ -30,11 +30,13 @@ def run(
     *,
     cwd: Word | None = None,
     env: Mapping[str, str] | None = None,
+    name: str | None = None,
     fix: str | None = None,
 ) -> None:
     """Run a program to its end; what it prints appears indented, line by line.
 
-    Raises ``CommandError``, with ``fix``, unless it succeeds.  The arguments are not in the error: they may be secret.
+    Raises ``CommandError``, with ``fix``, unless it succeeds; it calls the program ``name`` if that is given, and does
+    not tell its arguments, which may be secret.
     """
     try:
         process = subprocess.Popen(
@@ -54,7 +56,9 @@ def run(
             print(f"  {line.rstrip()}")
     if process.returncode:
         raise CommandError(
-            f"{_name(command)} {_ending(process.returncode)}: see its output above", status=process.returncode, fix=fix
+            f"{name or Path(command[0]).name} {_ending(process.returncode)}: see its output above",
+            status=process.returncode,
+            fix=fix,
         )
 
 
@@ -63,11 +67,12 @@ def capture(
     *,
     cwd: Word | None = None,
     env: Mapping[str, str] | None = None,
+    name: str | None = None,
     fix: str | None = None,
 ) -> str:
     """Return what a program prints on standard output, without the last line end.
 
-    Raises ``CommandError`` with the last line of standard error unless it succeeds.
+    Raises ``CommandError`` with the last line of standard error unless it succeeds; ``name`` and ``fix`` as in ``run``.
     """
     try:
         done = subprocess.run(
@@ -85,12 +90,10 @@ def capture(
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         said = f": {lines[-1]}" if lines else ""
-        raise CommandError(f"{_name(command)} {_ending(done.returncode)}{said}", status=done.returncode, fix=fix)
+        raise CommandError(
+            f"{name or Path(command[0]).name} {_ending(done.returncode)}{said}", status=done.returncode, fix=fix
+        )
     return done.stdout.removesuffix("\n")
-
-
-def _name(command: Sequence[Word]) -> str:
-    return Path(command[0]).name
 
 
 def _not_started(command: Sequence[Word], error: OSError) -> CommandError:

@@ -79,7 +79,7 @@ def _with_retries(url: str, temporary: Path, attempts: int, timeout: float, wait
                 raise DownloadError(f"{public(url)}: {problem}", fix=_advice(error.code)) from None
             pause = max(pause, _retry_after(error.headers.get("Retry-After")))
         except (OSError, http.client.HTTPException) as error:
-            problem = str(getattr(error, "reason", "") or error or type(error).__name__)
+            problem = str(getattr(error, "reason", "") or error) or type(error).__name__
             if attempt == attempts:
                 raise DownloadError(
                     f"{public(url)}: {problem}",

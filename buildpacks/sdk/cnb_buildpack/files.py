@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnb_buildpack.errors import BuildpackError
@@ -13,6 +11,7 @@ from cnb_buildpack.toml_encoder import toml_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -41,11 +40,15 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link or a directory with all that is in it, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
+    """Remove a file, a link or a directory with all that is in it, if it is there, whatever its modes are."""
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
+        return
+    # Some tools leave directories in which nobody may write, as the module cache of Go has them.
+    path.chmod(path.stat().st_mode | 0o700)
+    for child in path.iterdir():
+        remove(child)
+    path.rmdir()
 
 
 def child_name(name: str, what: str) -> str:
@@ -53,8 +56,3 @@ def child_name(name: str, what: str) -> str:
     if not name or name in {".", ".."} or "/" in name or "\0" in name:
         raise BuildpackError(f"{what} {name!r} is not a file name", fix="use a name without slashes")
     return name
-
-
-def target_path(path: Path) -> Path:
-    """Return an absolute path without resolving links."""
-    return path if path.is_absolute() else Path.cwd() / path

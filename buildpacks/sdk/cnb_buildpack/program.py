@@ -32,8 +32,6 @@ def main(*, detect: Detect | None = None, build: Build | None = None, generate: 
 
     A phase without a function has nothing to do.  The process gets umask 022.
     """
-    # A buildpack that writes compiled files would differ from what was packaged.
-    sys.dont_write_bytecode = True
     os.umask(0o022)
     for stream in (sys.stdout, sys.stderr):
         # Lines of programs and of the buildpack reach the log in the order in which they were written.
@@ -187,7 +185,7 @@ def _root(env: Mapping[str, str], known: Path | None) -> Path:
 
 def _name(root: Path) -> str:
     """Return the last part of the id, by which a log tells who speaks."""
-    from cnb_buildpack.descriptor import Descriptor  # noqa: PLC0415  # after main has said that no bytecode is written
+    from cnb_buildpack.descriptor import Descriptor  # noqa: PLC0415  # as above
 
     return Descriptor.read(root).id.rpartition("/")[2]
 

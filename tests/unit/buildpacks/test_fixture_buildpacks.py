@@ -138,12 +138,12 @@ def test_plans_follow_a_variable(workspace, fixtures, name, env, plan):
     assert tomllib.loads(workspace.plan.read_text()) == plan
 
 
-def test_our_buildpacks_are_python_3_9_and_import_only_the_standard_library(ours):
-    own = {path.stem for path in ours.glob("*/lib/*.py")}
-    files = [*ours.glob("*/bin/*"), *ours.glob("*/lib/*.py")]
-    assert len(files) > 8
+def test_our_buildpacks_are_python_3_11_and_import_only_the_sdk_and_the_standard_library(ours):
+    own = {path.stem for path in ours.glob("*/lib/*")}
+    files = [*ours.glob("*/lib/*.py"), *ours.glob("sdk/cnb_buildpack/*.py")]
+    assert len(files) > 20
     for path in files:
-        for node in ast.walk(ast.parse(path.read_text(), feature_version=(3, 9))):
+        for node in ast.walk(ast.parse(path.read_text(), feature_version=(3, 11))):
             match node:
                 case ast.Import(names=names):
                     imported = {name.name.partition(".")[0] for name in names}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import tomllib
 
-import cnb_buildpack as bp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import cnb_buildpack as bp
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from importlib import metadata
@@ -42,15 +41,14 @@ def installed(site_dir: Path) -> list[Package]:
     return sorted(packages)
 
 
-def cyclonedx(packages: list[Package]) -> str:
-    """Return the document as JSON text."""
-    document = {
+def cyclonedx(packages: list[Package]) -> dict[str, Any]:
+    """Return the document."""
+    return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
         "version": 1,
         "components": [_component(package) for package in packages],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def _component(package: Package) -> dict[str, Any]:
