@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lifecycle.cache.specification import CacheSpec, read_repository
 from lifecycle.errors import LifecycleError
 from lifecycle.files.git_state import GitHead, git_head
+from lifecycle.files.half_replaced import HalfReplaced
 from lifecycle.images.store import ReusedLayer
 from lifecycle.model.cache_report import CacheReport
 from lifecycle.oci.digest import DiffId, Digest, is_digest
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from lifecycle.cli.steps import ImagePaths
     from lifecycle.images.store import ImageStore, NewImage, WrittenImage
     from lifecycle.model.analyzed import Analyzed
+    from lifecycle.model.api import PlatformApi
+    from lifecycle.model.build_metadata import BuildMetadata
     from lifecycle.model.cache_report import SettledRow
+    from lifecycle.model.group import Group
     from lifecycle.model.project import Source
     from lifecycle.phases.build import BuildInputs
     from lifecycle.phases.cache_sources import CacheSources
@@ -77,17 +81,17 @@ class SharedBuild:
     gid: int
     lease: BuildLease | None = None
     converger: StepConverger | None = None
+    published: tuple[SettledRow, ...] = ()
     image_key: str = ""
-
-    @property
-    def cache_version(self) -> str:
-        """What the user counts up to begin anew."""
-        return self.spec.get("cache-version")
 
     @property
     def rows(self) -> tuple[SettledRow, ...]:
         """What became of the steps."""
-        return tuple(self.converger.rows) if self.converger is not None else ()
+        return tuple(self.converger.rows) if self.converger is not None else self.published
+
+    @property
+    def _strict(self) -> bool:
+        return not self.spec.enabled("ignore-error", default=True)
 
     @contextlib.contextmanager
     def converging(self, inputs: BuildInputs, recorder: StepRecorder, paths: ImagePaths) -> Iterator[StepConverger]:
@@ -107,11 +111,37 @@ class SharedBuild:
             self.converger = StepConverger(
                 ConvergingSteps(self.repository, places, Path(work_dir), self.lease),
                 recorder,
-                app_dir=inputs.app_dir,
                 reused=self.reused,
-                strict=not self.spec.enabled("ignore-error", default=True),
+                strict=self._strict,
             )
             yield self.converger
+
+    def publish(self, layers_dir: Path, group: Group, metadata: BuildMetadata, api: PlatformApi) -> BuildMetadata:
+        """Settle the steps of a build that another process ran; return metadata.toml as they leave it."""
+        from lifecycle.cache.distributed.own_step import LayerPlaces
+        from lifecycle.cache.distributed.shared_steps import ConvergingSteps
+        from lifecycle.files.build_metadata import metadata_path, save_metadata
+        from lifecycle.files.observed_steps import load_observed
+        from lifecycle.phases.build_results import collect_again
+        from lifecycle.phases.publishing import publish_steps
+
+        places = LayerPlaces(layers_dir=layers_dir.resolve(), uid=self.uid, gid=self.gid)
+        replacing = HalfReplaced(layers_dir)
+        with tempfile.TemporaryDirectory(prefix="lifecycle.cache-repo.layer") as work_dir:
+            self.published = publish_steps(
+                ConvergingSteps(self.repository, places, Path(work_dir), self.lease, replacing.begin),
+                group.group,
+                load_observed(layers_dir),
+                layers_dir=layers_dir,
+                reused=self.reused,
+                cache_version=self.spec.get("cache-version"),
+                strict=self._strict,
+            )
+        if any(row.outcome == "adopted" for row in self.published):
+            metadata = collect_again(layers_dir, group, api)
+            save_metadata(metadata_path(layers_dir), metadata, api)
+        replacing.end()
+        return metadata
 
     def before_write(self, image: NewImage) -> NewImage:
         """Return the image with the blobs that all builders have for it, if all of its steps are shared."""
@@ -122,7 +152,7 @@ class SharedBuild:
         try:
             settled = settle_image(self.repository, image)
         except LifecycleError as error:
-            if not self.spec.enabled("ignore-error", default=True):
+            if self._strict:
                 raise
             _LOG.warning("The blobs of the image stay with this builder: %s", error)
             return image

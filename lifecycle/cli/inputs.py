@@ -87,7 +87,7 @@ INPUTS: tuple[Input, ...] = (
     _row("cache_from", Kind.LINES, "CNB_CACHE_FROM", "", "r7 c7"),
     _row("cache_image", Kind.TEXT, "CNB_CACHE_IMAGE", "", "a7 r7 e7 c7"),
     _row("cache_report", Kind.PATH, "CNB_CACHE_REPORT", "", "r7 e7 c7"),
-    _row("cache_repo", Kind.TEXT, "CNB_CACHE_REPO", "", "c7"),
+    _row("cache_repo", Kind.TEXT, "CNB_CACHE_REPO", "", "r7 b7 e7 c7"),
     _row("cache_to", Kind.LINES, "CNB_CACHE_TO", "", "b7 e7 c7"),
     _row("daemon", Kind.FLAG, "CNB_USE_DAEMON", "false", "a7 r12 e7 c7 R7"),
     _row("exec_env", Kind.TEXT, "CNB_EXEC_ENV", "production", "d15 r15 b15 e15 c15", has_flag=False),

@@ -36,6 +36,7 @@ from lifecycle.cli.settings import Settings, read_flags, resolve, wants, wants_c
 from lifecycle.errors import LifecycleError
 from lifecycle.executables.process import run_process
 from lifecycle.files.codec import load, save
+from lifecycle.files.half_replaced import check_not_half_replaced
 from lifecycle.model.api import LATEST_PLATFORM_API, PlatformApi, PlatformFeature
 from lifecycle.model.build_metadata import BuildMetadata
 from lifecycle.model.plan import Plan
@@ -183,6 +184,7 @@ class _Running:
         lease_cache(settings, self.remote)
         sources = self.sources(settings, analyzed, analyzed.image.reference if analyzed.image else "")
         if sources.opened:
+            sources = with_own_layers(sources, cache, analyzed)
             plan = load(Plan, settings.path("plan"), missing_ok=True) or Plan()
             inputs = steps.build_inputs(settings, analyzed, group, plan, environment=self.environment)
             sources = steps.with_step_keys(sources, inputs, analyzed, steps.IN_PLACE)
@@ -221,12 +223,20 @@ class _Running:
             analyzed = steps.read_analyzed(settings)
         group = steps.read_group(settings)
         metadata = load(BuildMetadata, settings.path("layers") / "config" / "metadata.toml")
+        check_not_half_replaced(settings.path("layers"))
         cache = open_cache(settings, self.remote)
-        ready = steps.prepare_export(settings, analyzed, group, metadata, images=images)
         use = load_snapshot(settings, self.remote)
+        lease = lease_cache(settings, self.remote)
+        taken = use.elsewhere if use else {}
+        shared = share_build(settings, self.remote, analyzed, images=images, taken=taken, lease=lease)
+        if shared is not None:
+            self.step = Phase.EXPORTER
+            metadata = shared.publish(settings.path("layers"), group, metadata, settings.api)
+            self.step = None
+        ready = steps.prepare_export(settings, analyzed, group, metadata, images=images)
         targets = open_targets(settings, self.remote)
         self.step = Phase.EXPORTER
-        steps.export(settings, ready, images=images, cache=cache, use=use, targets=targets)
+        steps.export(settings, ready, images=images, cache=cache, use=use, targets=targets, shared=shared)
 
     def creator(self, settings: Settings) -> None:
         images = self.images(settings)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle import __version__
 from lifecycle.cli.cache_inputs import write_report
+from lifecycle.cli.cache_repository import repository_spec
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import DetectionError, ExportError, InvalidFileError, InvalidInputError
 from lifecycle.files.build_metadata import save_metadata
@@ -317,8 +318,11 @@ def build(
     from lifecycle.phases.build import build as phase
 
     inputs = build_inputs(settings, analyzed, group, plan, environment=environment)
-    version = shared.cache_version if shared else ""
-    asked = bool(settings.list("cache_to") or settings.list("cache_from"))
+    repository = repository_spec(settings)
+    version = repository.get("cache-version") if repository else ""
+    # An exporter of its own shares the steps later, with what this process has seen of them.
+    later = settings.phase is Phase.BUILDER and repository is not None
+    asked = bool(settings.list("cache_to") or settings.list("cache_from") or later)
     seen = _recorder(inputs, analyzed, paths, version) if asked or shared else None
     remove_observed(inputs.layers_dir)
     run_all = partial(phase, inputs, run=run, output=output, on_buildpack_start=on_start, observer=seen or NO_OBSERVER)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import CacheError, LifecycleError
 from lifecycle.files.atomic import write_atomic
+from lifecycle.files.half_replaced import HalfReplaced
 from lifecycle.files.regular_file import open_file
 from lifecycle.model.observed_step import dumps, loads
 
@@ -35,6 +36,7 @@ def remove_observed(layers_dir: Path) -> None:
     """Take away what another build saw."""
     with contextlib.suppress(OSError):
         (layers_dir / FILE_NAME).unlink(missing_ok=True)
+    HalfReplaced(layers_dir).end()
 
 
 def load_observed(layers_dir: Path) -> tuple[ObservedStep, ...]:

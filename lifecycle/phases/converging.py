@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.model import Fate, FinishedStep, Settled
 from lifecycle.errors import LifecycleError
-from lifecycle.files.merkle import tree_digest
 from lifecycle.model.cache_report import SettledRow
 from lifecycle.model.group import GroupElement
 from lifecycle.model.step_record import StepRecord, step_key
@@ -20,7 +19,6 @@ from lifecycle.rules.step_key import build_layers, field_digest, upstream_conten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from lifecycle.cache.distributed.model import SharedSteps
     from lifecycle.images.store import ReusedLayer
@@ -45,13 +43,11 @@ class StepConverger:
         shared: SharedSteps,
         recorder: StepRecorder,
         *,
-        app_dir: Path,
         reused: Mapping[str, ReusedLayer],
         strict: bool = False,
     ) -> None:
         self._shared = shared
         self._recorder = recorder
-        self._app_dir = app_dir
         self._reused = reused
         self._strict = strict
         self._upstream: list[UpstreamLayer] = []
@@ -64,7 +60,7 @@ class StepConverger:
         info = start.buildpack.descriptor.buildpack
         buildpack = GroupElement(id=info.id, version=info.version, api=str(start.buildpack.api))
         if self._stopped:
-            self._note(buildpack, _unpublished(buildpack, self._stopped))
+            self._note(buildpack, unpublished(buildpack, self._stopped))
             return
         try:
             step = self._finished(start, observed, buildpack)
@@ -76,7 +72,7 @@ class StepConverger:
             if self._strict:
                 raise
             self._stopped = f"the outputs of {buildpack} could not be shared: {error}"
-            settled = _unpublished(buildpack, str(error))
+            settled = unpublished(buildpack, str(error))
         self._upstream += build_layers(buildpack.id, settled.record.layers)
         self._note(buildpack, settled)
 
@@ -85,35 +81,44 @@ class StepConverger:
         if not observed.withheld:
             content = upstream_content(self._upstream, observed.environment)
             fields = {**observed.fields, "upstream": field_digest("upstream", content)}
-        prefix = f"{buildpack.id}:"
         return FinishedStep(
             buildpack=buildpack,
             directory=start.directory,
             key=step_key(fields) if fields else None,
             inputs=fields,
             environment=start.environment,
-            app_after=tree_digest(self._app_dir),
+            app_after=self._recorder.app_after(),
             facts=observed.facts,
-            reused={
-                name.removeprefix(prefix): layer for name, layer in self._reused.items() if name.startswith(prefix)
-            },
+            reused=of_buildpack(self._reused, buildpack.id),
         )
 
     def _note(self, buildpack: GroupElement, settled: Settled) -> None:
-        row = SettledRow(
-            buildpack=buildpack.id,
-            key=settled.record.key or "",
-            outcome=settled.fate,
-            record=settled.digest,
-            generation=settled.generation,
-            failures=settled.failures,
-            differing=settled.differing,
-            reason=settled.reason,
-        )
-        self.rows.append(row)
-        level = logging.WARNING if settled.fate is Fate.UNPUBLISHED else logging.INFO
-        _LOG.log(level, "Step in %s: %s", self._shared.name, row.told())
+        self.rows.append(note(self._shared, buildpack, settled))
 
 
-def _unpublished(buildpack: GroupElement, reason: str) -> Settled:
+def note(shared: SharedSteps, buildpack: GroupElement, settled: Settled) -> SettledRow:
+    """Log what became of a step, and return it as reports have it."""
+    row = SettledRow(
+        buildpack=buildpack.id,
+        key=settled.record.key or "",
+        outcome=settled.fate,
+        record=settled.digest,
+        generation=settled.generation,
+        failures=settled.failures,
+        differing=settled.differing,
+        reason=settled.reason,
+    )
+    level = logging.WARNING if settled.fate is Fate.UNPUBLISHED else logging.INFO
+    _LOG.log(level, "Step in %s: %s", shared.name, row.told())
+    return row
+
+
+def unpublished(buildpack: GroupElement, reason: str) -> Settled:
+    """Return the fate of a step that stays with this builder."""
     return Settled(fate=Fate.UNPUBLISHED, record=StepRecord(buildpack=buildpack), reason=reason)
+
+
+def of_buildpack(layers: Mapping[str, ReusedLayer], buildpack_id: str) -> dict[str, ReusedLayer]:
+    """Return the layers of one buildpack, by their names, from those of all, by their ids."""
+    prefix = f"{buildpack_id}:"
+    return {name.removeprefix(prefix): layer for name, layer in layers.items() if name.startswith(prefix)}

@@ -86,6 +86,7 @@ class StepRecorder:
     def __init__(self, context: StepContext) -> None:
         self._context = context
         self._app: Digest | None = None
+        self._app_is_read = False
         self._steps: list[ObservedStep] = []
 
     @property
@@ -120,13 +121,21 @@ class StepRecorder:
             )
         )
 
+    def app_after(self) -> Digest:
+        """Return the digest of the app directory as the step that runs left it; raise ``InvalidFileError``."""
+        if not self._app_is_read or self._app is None:
+            self._app = tree_digest(self._context.app_dir)
+            self._app_is_read = True
+        return self._app
+
     def after(self, start: StepStart, environment: Mapping[str, str]) -> None:
         """Take the digests of what the step left."""
         try:
-            self._app = tree_digest(self._context.app_dir)
+            self._app = self.app_after()
         except InvalidFileError as error:
             _LOG.warning("What step %s made of the app is not known: %s", start.buildpack, error)
             self._app = None
+        self._app_is_read = False
         self._steps[-1] = replace(
             self._steps[-1], app_after=self._app, environment_after=environment_digest(environment)
         )

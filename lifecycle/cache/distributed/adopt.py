@@ -1,6 +1,6 @@
 """Replacing what a step left by its record: all of it at once, or nothing.
 
-The winner's layers, TOML files and SBOM files are made beside the buildpack's directory, which then changes its place
+A winner's layers, TOML files and SBOM files are made beside the buildpack's directory, which then changes its place
 with them in one step.  Layers for the next build alone are this builder's own and stay.
 """
 
@@ -26,40 +26,61 @@ from lifecycle.oci.gojson import Struct
 from lifecycle.rules.sbom import is_sbom_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep
     from lifecycle.cache.distributed.repository import Repository
     from lifecycle.cache.distributed.step_manifest import StepManifest
     from lifecycle.model.step_record import LayerRecord
 
 
-def adopt(repository: Repository, winner: StepManifest, own: OwnStep, places: LayerPlaces) -> tuple[str, ...]:
-    """Put the winner's outputs in the place of our own; return the paths in which they differed.
+def adopt(
+    repository: Repository,
+    steps: Sequence[tuple[StepManifest, OwnStep]],
+    places: LayerPlaces,
+    *,
+    on_replace: Callable[[], None] = lambda: None,
+) -> list[tuple[str, ...]]:
+    """Put winners' outputs in the places of our own; return, for each step, the paths in which they differed.
 
-    Raises ``VerificationError``, ``CorruptImageError`` and ``UnsafeArchiveError`` only where the winner's bytes are not
+    ``on_replace`` hears when everything is ready and the first directory is about to be replaced.
+    Raises ``VerificationError``, ``CorruptImageError`` and ``UnsafeArchiveError`` only where a winner's bytes are not
     what its record says, ``LifecycleError`` for anything else; then all is as it was.
     """
-    directory = own.directory
     try:
         staging = Path(tempfile.mkdtemp(prefix=".adopting-", dir=places.layers_dir))
     except OSError as error:
         raise CacheError(f"can't be written: {error.strerror}", where=places.layers_dir) from error
     try:
-        new = staging / directory.name
-        new.mkdir(mode=0o755)
-        _fill(repository, winner, new, directory, places)
-        paths = _differing(winner, own, new)
-        replace_directory(directory, new)
-        try:
-            _check(winner, directory, places)
-        except BaseException:
-            replace_directory(directory, new)
-            raise
-        _keep_caches(new, directory)
+        paths = []
+        for winner, own in steps:
+            new = staging / own.directory.name
+            new.mkdir(mode=0o755)
+            _fill(repository, winner, new, own.directory, places)
+            paths.append(_differing(winner, own, new))
+        on_replace()
+        _exchange(steps, staging, places)
+        for _, own in steps:
+            _keep_caches(staging / own.directory.name, own.directory)
     except OSError as error:
-        raise CacheError(f"can't be written: {error.strerror}", where=error.filename or directory) from error
+        raise CacheError(f"can't be written: {error.strerror}", where=error.filename or places.layers_dir) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return paths
+
+
+def _exchange(steps: Sequence[tuple[StepManifest, OwnStep]], staging: Path, places: LayerPlaces) -> None:
+    """Let all directories change their places, or none if one of them makes other layers here."""
+    exchanged: list[Path] = []
+    try:
+        for winner, own in steps:
+            replace_directory(own.directory, staging / own.directory.name)
+            exchanged.append(own.directory)
+            _check(winner, own.directory, places)
+    except BaseException:
+        for directory in exchanged:
+            replace_directory(directory, staging / directory.name)
+        raise
 
 
 def _fill(repository: Repository, winner: StepManifest, new: Path, directory: Path, places: LayerPlaces) -> None:

@@ -7,7 +7,7 @@ from enum import StrEnum, unique
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.images.store import ReusedLayer
@@ -29,6 +29,8 @@ class Fate(StrEnum):
     """They gave way to another builder's."""
     UNPUBLISHED = "unpublished"
     """They stayed with this builder."""
+    REFUSED = "refused"
+    """They stayed, for whoever asked does not want the record of their key, which differs from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +38,9 @@ class FinishedStep:
     """A step whose ``bin/build`` has ended, and of which nobody has read anything yet.
 
     ``inputs`` are the digests that ``key`` consists of, both empty where the step may have none; ``environment`` is
-    what the step started from, ``app_after`` the digest of the app directory now.  ``reused`` are the layers, by name,
-    of which a buildpack may have left the metadata only.
+    what the step started from, ``app_after`` the digest of the app directory now.  ``environment_after`` is the digest
+    of what the step makes of the environment, where that is known already.  ``reused`` are the layers, by name, of
+    which a buildpack may have left the metadata only.
     """
 
     buildpack: GroupElement
@@ -47,6 +50,7 @@ class FinishedStep:
     environment: Mapping[str, str]
     app_after: Digest
     facts: StepFacts
+    environment_after: Digest | None = None
     reused: Mapping[str, ReusedLayer] = field(default_factory=dict)
 
 
@@ -68,6 +72,11 @@ class Settled:
     reason: str = ""
 
 
+def wants_any(_winner: StepRecord, _own: StepRecord) -> bool:
+    """Want whatever other builders agreed on."""
+    return True
+
+
 class SharedSteps(Protocol):
     """A cache in which builders agree on the outputs of each step."""
 
@@ -80,8 +89,20 @@ class SharedSteps(Protocol):
         """Return what a step left; raise ``LifecycleError`` for what can't be read."""
         ...
 
-    def settle(self, step: FinishedStep) -> Settled:
+    def settle(self, step: FinishedStep, *, wants: Callable[[StepRecord, StepRecord], bool] = wants_any) -> Settled:
         """Publish what a step with a key left, or replace it by the record of that key.
+
+        Nothing is replaced by a record that the caller, who sees it beside our own, does not want.
+        Raises ``LifecycleError``, after which the outputs are as they were.
+        """
+        ...
+
+    def find(self, key: Digest) -> StepRecord | None:
+        """Return the record of a key as it is decided now; raise ``LifecycleError`` if it can't be had."""
+        ...
+
+    def replace(self, steps: Sequence[tuple[FinishedStep, Digest]]) -> list[Settled]:
+        """Replace what several steps left by the records of these keys: all of them, or none.
 
         Raises ``LifecycleError``, after which the outputs are as they were.
         """

@@ -95,7 +95,7 @@ def read_own_step(step: FinishedStep, places: LayerPlaces) -> OwnStep:
     environment = step.environment
     layers, sources = [], {}
     for written in outputs.layers:
-        if written.types.build and not written.ignored:
+        if step.environment_after is None and written.types.build:
             environment = with_layer(environment, read_layer_environment(written.path))
         if not (written.types.launch or written.types.build):
             continue
@@ -113,7 +113,7 @@ def read_own_step(step: FinishedStep, places: LayerPlaces) -> OwnStep:
         inputs=step.inputs,
         outputs={name: table for name, table in tables.items() if table is not None},
         app_after=step.app_after,
-        environment_after=canonical_digest(build_environment(environment)),
+        environment_after=step.environment_after or canonical_digest(build_environment(environment)),
         facts=step.facts,
     )
     shared = {name: each for name, each in files.items() if belongs_to_step(name, kept)}

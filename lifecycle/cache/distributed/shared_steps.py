@@ -18,6 +18,8 @@ from lifecycle.cache.distributed.publish import fetch, publish
 from lifecycle.cache.distributed.tags import Closed, Hint, group_of, read_tag, seen_of
 from lifecycle.cache.distributed.usage import BuildLease, announce, mark_used
 from lifecycle.errors import CacheError, CorruptImageError, ImageError, UnsafeArchiveError, VerificationError
+from lifecycle.layers.blob import decompressed
+from lifecycle.oci.digest import verified
 from lifecycle.rules.step_key import hint_key
 
 if TYPE_CHECKING:
@@ -35,10 +37,15 @@ _MOST_GENERATIONS = 3
 """How many broken records of one key are replaced before the cache is left alone."""
 
 
+def _nothing() -> None:
+    """Take no notice."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConvergingSteps:
     """The steps of a build whose outputs are shared in ``repository``; ``work_dir`` has room for layers.
 
+    ``on_replace`` hears that directories of buildpacks are going to be replaced.
     What the snapshot of ``lease`` shows as decided is used even if it was closed since: nobody deletes it before the
     lease is over, and builders of one time end with one image.
     """
@@ -47,6 +54,7 @@ class ConvergingSteps:
     places: LayerPlaces
     work_dir: Path
     lease: BuildLease | None = None
+    on_replace: Callable[[], None] = _nothing
 
     @property
     def name(self) -> str:
@@ -57,7 +65,7 @@ class ConvergingSteps:
         """Return what a step left."""
         return read_own_step(step, self.places).record
 
-    def settle(self, step: FinishedStep, *, wants: Callable[[StepRecord], bool] = wants_any) -> Settled:
+    def settle(self, step: FinishedStep, *, wants: Callable[[StepRecord, StepRecord], bool] = wants_any) -> Settled:
         """Publish what a step with a key left, or replace it by the record of that key if the caller ``wants`` that.
 
         A record whose bytes are not what it says is closed after two tries, and a next generation begins.
@@ -99,11 +107,32 @@ class ConvergingSteps:
                 raise CacheError(f"has no record of {key}", where=self.name)
             outcomes.append(Outcome(seen.generation, seen.decided, 0))
             chosen.append((fetch(self.repository, seen.decided, key=key), read_own_step(step, self.places)))
-        differing = adopt(self.repository, chosen, self.places)
+        try:
+            differing = adopt(self.repository, chosen, self.places, on_replace=self.on_replace)
+        except _BROKEN:
+            for (_, key), (winner, _), outcome in zip(steps, chosen, outcomes, strict=True):
+                if not self._is_whole(winner):
+                    self.repository.log.append(Closed(key, outcome.generation).name)
+            raise
         return [
             _settled(Fate.ADOPTED, winner, outcome, paths)
             for (winner, _), outcome, paths in zip(chosen, outcomes, differing, strict=True)
         ]
+
+    def _is_whole(self, step: StepManifest) -> bool:
+        """Say whether all that a record names is what it says."""
+        try:
+            for layer in step.record.layers:
+                if layer.blob is not None and layer.diff_id is not None:
+                    tar = decompressed(self.repository.blob(layer.blob), where=self.name, limit=layer.size or 0)
+                    for _ in verified(tar, digest=layer.diff_id, size=layer.size, where=self.name):
+                        pass
+            for file in step.files.values():
+                for _ in self.repository.blob(file):
+                    pass
+        except _BROKEN:
+            return False
+        return True
 
     def _outcome(self, own: OwnStep, key: Digest, snapshot: frozenset[str]) -> Outcome | Settled:
         """Return which record is decided; ``Settled`` where it is our own."""
@@ -139,18 +168,20 @@ class ConvergingSteps:
         except (CacheError, ImageError) as error:
             _LOG.debug("no hint: %s", error)
 
-    def _take(self, own: OwnStep, key: Digest, outcome: Outcome, wants: Callable[[StepRecord], bool]) -> Settled:
+    def _take(
+        self, own: OwnStep, key: Digest, outcome: Outcome, wants: Callable[[StepRecord, StepRecord], bool]
+    ) -> Settled:
         winner = fetch(self.repository, outcome.value, key=key)
         if winner.contents() == own.record and winner.files == own.files:
             return _settled(Fate.KNOWN, winner, outcome)
-        if not wants(winner.record):
+        if not wants(winner.record, own.record):
             return _settled(Fate.REFUSED, winner, outcome)
         if winner.record.app_after != own.record.app_after:
             raise CacheError(
                 "was made by a step that left another app directory, which records do not hold",
                 where=f"{self.name}@{outcome.value}",
             )
-        (paths,) = adopt(self.repository, [(winner, own)], self.places)
+        (paths,) = adopt(self.repository, [(winner, own)], self.places, on_replace=self.on_replace)
         return _settled(Fate.ADOPTED, winner, outcome, paths)
 
 
