@@ -113,6 +113,61 @@ def prune(
         )
 
 
+@cache.command(short_help="Remove from a shared cache what nobody has a use for.")
+def gc(  # noqa: PLR0917  # one for each flag
+    references: Annotated[
+        list[str],
+        typer.Argument(metavar="REF...", help="As in lifecycle build --cache-repo: a repository or directory."),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say it and change nothing.")] = False,  # noqa: FBT002
+    keep_within: Annotated[str, typer.Option(metavar="AGE", help="Keep what was built or used so lately.  [2h]")] = "",
+    keep_image: Annotated[
+        list[str] | None, typer.Option(metavar="IMAGE", help="Keep what this image was made of; repeatable.")
+    ] = None,
+    keep_list: Annotated[
+        str, typer.Option(metavar="FILE", help="A file with such images, one a line, - for standard input.")
+    ] = "",
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Which images of git branches and tags to keep: werf's cleanup, in TOML or JSON."
+        ),
+    ] = None,
+    keep_starts: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Keep the newest N records of each buildpack, to begin with.")
+    ] = 1,
+    grace: Annotated[
+        str, typer.Option(metavar="AGE", help="How long something stays after it was first found to be of no use.")
+    ] = "24h",
+    as_json: _Json = False,  # noqa: FBT002
+    insecure_registry: _Insecure = None,
+) -> None:
+    """Remove from caches of --cache-repo the records that nobody has a use for; made to run once a day.
+
+    Without --policy it keeps, by what builds noted of their git commits: the newest image of the 10 newest git tags;
+    the 2 newest images of the last week of the 10 branches built last in that week; the 2 newest images of main,
+    master, staging and production. A record of no such image is marked, and deleted by a later run, when the time of
+    --grace and all builds that may use it are over; if a build uses it before, it stays. Builds may go on meanwhile:
+    what they lose, they make again. Only tags and manifests go: a registry frees the space of blobs by its own
+    garbage collection, while nothing is pushed to it. Of a directory, blobs go too. Exit code 1 if a cache could not
+    be worked on.
+    """
+    from lifecycle.cli.cache_gc import GcRequest, collect_garbage
+
+    with _errors():
+        request = GcRequest(
+            references=tuple(references),
+            keep_within=keep_within,
+            keep_images=tuple(keep_image or ()),
+            keep_list=keep_list,
+            policy=policy,
+            starts=keep_starts,
+            grace=grace,
+            dry_run=dry_run,
+        )
+        _end(well=collect_garbage(request, _view(insecure_registry, as_json=as_json)))
+
+
 def _view(insecure: list[str] | None, *, as_json: bool) -> View:
     from lifecycle.cli.cache_views import View
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from lifecycle.oci.digest import Digest
 
 _CHUNK = 1 << 18
+_PREFIX = "sha256:"
 
 
 class FileRepository:
@@ -36,13 +38,46 @@ class FileRepository:
         return str(self._path)
 
     def has_blob(self, blob: Descriptor) -> bool:
-        """Say whether a blob is there, and as long as it should be."""
+        """Say whether a blob is there, and as long as it should be; who asks may go on to need it."""
+        path = self._file(blob.digest)
         try:
-            return self._file(blob.digest).stat().st_size == blob.size
+            if path.stat().st_size != blob.size:
+                return False
+            with contextlib.suppress(PermissionError):
+                os.utime(path)
         except FileNotFoundError:
             return False
         except OSError as error:
             raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
+        return True
+
+    def sweep(self, referenced: Callable[[], set[Digest]], *, before: float) -> tuple[int, int]:
+        """Remove the blobs that nothing refers to and that nobody asked for since ``before``, and leftovers of crashes.
+
+        ``referenced`` is called after the blobs were listed.  Returns how many went, and their bytes.
+        """
+        try:
+            old = [each for each in self._files() if each.stat().st_mtime <= before]
+            kept = {digest.removeprefix(_PREFIX) for digest in referenced()}
+            sizes = [self._removed(path, before) for path in old if path.name not in kept]
+        except OSError as error:
+            raise CacheError(f"can't be removed: {error.strerror}", where=error.filename or self._path) from error
+        gone = [size for size in sizes if size is not None]
+        return len(gone), sum(gone)
+
+    def _files(self) -> list[Path]:
+        return sorted(self._blobs.iterdir()) if self._blobs.is_dir() else []
+
+    def _removed(self, path: Path, before: float) -> int | None:
+        """Remove a file by way of another name, from which it comes back if somebody asked for it meanwhile."""
+        aside = path.with_name(f".new-{secrets.token_hex(8)}")
+        path.rename(aside)
+        status = aside.stat()
+        if status.st_mtime > before:
+            aside.rename(path)
+            return None
+        aside.unlink()
+        return status.st_size
 
     def put_blob(self, blob: Descriptor, open_chunks: Callable[[], Iterator[bytes]]) -> None:
         """Write a blob under a temporary name, and rename it once it is whole and on disk."""
@@ -94,4 +129,4 @@ class FileRepository:
             raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
 
     def _file(self, digest: str) -> Path:
-        return self._blobs / digest.removeprefix("sha256:")
+        return self._blobs / digest.removeprefix(_PREFIX)

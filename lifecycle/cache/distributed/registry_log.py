@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.retention_tags import Made, read_retention_tag
 from lifecycle.cache.distributed.tags import Stored, read_tag
-from lifecycle.errors import BlobUnknownError
+from lifecycle.errors import BlobUnknownError, RegistryBusyError
 from lifecycle.oci.digest import digest_of
 from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor, Manifest
 
 if TYPE_CHECKING:
     from lifecycle.images.registry.client import RegistryClient
+    from lifecycle.oci.digest import Digest
     from lifecycle.oci.reference import Reference
 
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
@@ -75,7 +76,32 @@ class RegistryLog:
                 return
             case _:
                 digest = digest_of(marker(name))
+        self.remove_digest(digest)
+
+    def remove_digest(self, digest: Digest) -> None:
+        """Delete a manifest; nothing happens if it isn't there."""
         self._client.delete_manifest(replace(self._repository, tag=None, digest=digest))
+
+    def mend(self) -> int:
+        """Write the tags again that the registry lists and can't read; return how many those were."""
+        mended = 0
+        for name in sorted(self.names()):
+            tag = replace(self._repository, tag=name, digest=None)
+            try:
+                self._client.head_written(tag)
+            except RegistryBusyError:
+                self._client.put_manifest(tag, self._contents(name), OCI_MANIFEST)
+                mended += 1
+        return mended
+
+    def _contents(self, name: str) -> bytes:
+        """Return what a tag leads to; where a manifest is lost, that of a name that means nothing else."""
+        match read_tag(name) or read_retention_tag(name):
+            case Stored(value=digest) | Made(note=digest):
+                found = self._client.manifest(replace(self._repository, tag=None, digest=digest))
+                return marker(name) if found is None else found.data
+            case _:
+                return marker(name)
 
 
 _EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(_EMPTY), digest_of(_EMPTY))

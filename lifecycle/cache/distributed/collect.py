@@ -1,0 +1,179 @@
+"""Carries out what ``collection`` plans, on a repository that builders use meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lifecycle.cache.distributed.collected import Collected, Told, Work
+from lifecycle.cache.distributed.collection import DEFAULT_GRACE, FENCE, HOUR, Round, next_round
+from lifecycle.cache.distributed.file_repository import FileRepository
+from lifecycle.cache.distributed.inventory import Inventory, take_inventory
+from lifecycle.cache.distributed.propose import propose
+from lifecycle.cache.distributed.publish import fetch_publication
+from lifecycle.cache.distributed.registry_repository import RegistryRepository
+from lifecycle.cache.distributed.retention import Policy, kept
+from lifecycle.cache.distributed.retention_tags import Ended
+from lifecycle.cache.distributed.tags import Closed, Decided
+from lifecycle.cache.distributed.usage import NOTE_TYPE, BuildNote, read_note
+from lifecycle.errors import CacheError, CorruptImageError, RegistryBusyError, RegistryError, VerificationError
+from lifecycle.oci.digest import Digest
+from lifecycle.oci.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lifecycle.cache.distributed.repository import Repository
+    from lifecycle.cache.distributed.retention_tags import Made
+
+_LOG = logging.getLogger(__name__)
+_NOT_DELETING = frozenset({400, 405, 501})
+_UNREADABLE = (CorruptImageError, VerificationError)
+
+
+@dataclass(slots=True)
+class Collector:
+    """Takes out of ``repository`` what ``policy`` does not keep, ``grace`` seconds after it was first seen to be so."""
+
+    repository: Repository
+    policy: Policy = field(default_factory=Policy)
+    grace: float = DEFAULT_GRACE
+    clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
+    _notes: dict[Made, BuildNote | None] = field(default_factory=dict, init=False)
+    _written: int = field(default=0, init=False)
+    _removed: int = field(default=0, init=False)
+    _stuck: set[str] = field(default_factory=set, init=False)
+
+    def plan(self) -> Collected:
+        """Say what a collection would do if nothing else happened; raise ``CacheError`` or ``ImageError``."""
+        now, first = self.repository.log.now(), self.repository.log.names()
+        names, confirmed = set(first), frozenset[str]()
+        written = removed = 0
+        while not (planned := self._round(names, now, confirmed)).empty:
+            before = set(names)
+            for close in planned.closes:
+                names |= {Closed(close.key, close.generation).name, Ended(close.key, close.generation, now).name}
+            names |= {Decided(each.key, self._open(names, each.key), each.value).name for each in planned.completes}
+            names |= {*planned.puts, *planned.confirms}
+            confirmed |= {*planned.confirms}
+            written += len(names - before)
+            removed += len(names & {*planned.removes})
+            names -= {*planned.removes}
+        return self._told(now).between(first, names, Work(written, removed))
+
+    def run(self) -> Collected:
+        """Do it; safe at any time, beside builders and other collectors.
+
+        Raises ``CacheError`` for a registry that deletes nothing, before anything was changed; ``ImageError``.
+        """
+        self._check_deletion()
+        log = self.repository.log
+        first = names = log.names()
+        now, confirmed = log.now(), frozenset[str]()
+        last: tuple[Round, frozenset[str]] | None = None
+        while True:
+            began = self.clock()
+            now, names = log.now(), log.names()
+            planned = self._round(names, now, confirmed)
+            if planned.empty:
+                break
+            if last == (planned, names):
+                self._stuck |= {*planned.removes} & names
+                break
+            last = planned, names
+            self._do(planned, began)
+            confirmed |= {*planned.confirms}
+        work = Work(self._written, self._removed, *self._sweep(now), tuple(sorted(self._stuck)))
+        return self._told(now).between(first, names, work)
+
+    def _told(self, now: int) -> Told:
+        notes = {made: note for made, note in self._notes.items() if note is not None}
+        return Told(notes, self.policy, self.grace, now)
+
+    def _round(self, names: set[str] | frozenset[str], now: int, confirmed: frozenset[str]) -> Round:
+        inventory = take_inventory(names)
+        notes = self._read_notes(inventory)
+        found = kept(inventory, notes, self.policy, now)
+        return next_round(inventory, found, notes, now=now, grace=self.grace, confirmed=confirmed)
+
+    def _do(self, planned: Round, began: float) -> None:
+        log = self.repository.log
+        for name in (*planned.confirms, *planned.puts):
+            log.append(name)
+            self._written += 1
+        for close in planned.closes:
+            log.append(Closed(close.key, close.generation).name)
+            log.append(Ended(close.key, close.generation, log.now()).name)
+            self._written += 2
+        for each in planned.completes:
+            propose(log, each.key, each.value)
+            self._written += 1
+        for name in planned.removes:
+            if self.clock() - began > FENCE:
+                return
+            self._remove(name)
+            self._removed += 1
+
+    def _remove(self, name: str) -> None:
+        try:
+            self.repository.log.remove(name)
+        except RegistryBusyError as error:
+            # A tag that a crash of the registry left half-written keeps docker-registry from deleting any manifest.
+            if not (isinstance(self.repository, RegistryRepository) and self.repository.log.mend()):
+                raise
+            _LOG.debug("deleted after tags were mended: %s", error)
+            self.repository.log.remove(name)
+
+    def _check_deletion(self) -> None:
+        if not isinstance(self.repository, RegistryRepository):
+            return
+        try:
+            self.repository.log.remove_digest(Digest(f"sha256:{secrets.token_hex(32)}"))
+        except RegistryError as error:
+            if error.status not in _NOT_DELETING:
+                raise
+            raise CacheError(
+                f"the registry deletes nothing (status {error.status}), so nothing was changed",
+                where=self.repository.name,
+                remedy="allow deletion in its configuration (docker-registry: storage.delete.enabled), or begin a "
+                "cache under another name and remove this one by the registry's own means; --dry-run says what could "
+                "go",
+            ) from error
+
+    def _read_notes(self, inventory: Inventory) -> dict[Made, BuildNote]:
+        for made in inventory.made - self._notes.keys():
+            self._notes[made] = self._note(made)
+        return {made: note for made in inventory.made if (note := self._notes[made]) is not None}
+
+    def _note(self, made: Made) -> BuildNote | None:
+        where = f"{self.repository.name}@{made.note}"
+        try:
+            found = fetch_publication(self.repository, made.note)
+            note = read_note(found.config, where=where) if found.media_type == NOTE_TYPE else None
+        except _UNREADABLE as error:
+            _LOG.warning("Not a note of a build: %s", error)
+            return None
+        return note if note is not None and (note.image, note.time) == (made.image, made.time) else None
+
+    def _sweep(self, now: int) -> tuple[int, int]:
+        repository = self.repository
+        if not isinstance(repository, FileRepository):
+            return 0, 0
+
+        def referenced() -> set[Digest]:
+            found = take_inventory(repository.log.names())
+            manifests = {*found.stored, *(made.note for made in found.made)}
+            blobs = set(manifests)
+            for digest in manifests:
+                if (data := repository.record(digest)) is not None:
+                    manifest = read_manifest(data, where=f"{repository.name}@{digest}")
+                    blobs |= {manifest.config.digest, *(layer.digest for layer in manifest.layers)}
+            return blobs
+
+        return repository.sweep(referenced, before=now - max(self.grace, HOUR))
+
+    def _open(self, names: set[str], key: Digest) -> int:
+        return take_inventory(names).open_generation(key)
