@@ -1,0 +1,73 @@
+"""The buildpack static, without nginx; tests/acceptance has builds with Debian's."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+import cnb_buildpack as bp
+
+
+@pytest.fixture
+def static(ours):
+    return ours / "static"
+
+
+@pytest.fixture
+def module(load, static):
+    return load(static / "lib" / "buildpack.py")
+
+
+@pytest.fixture
+def context(tmp_path, static):
+    def make(**env):
+        return bp.DetectContext.at(app_dir=tmp_path, root=static, env=env)
+
+    return make
+
+
+@pytest.mark.parametrize("root", ["public", "dist", "build", "."])
+def test_a_directory_with_an_index_is_served(context, module, tmp_path, root):
+    assert module.site_root(context()) is None
+    (tmp_path / root).mkdir(exist_ok=True)
+    (tmp_path / root / "index.html").touch()
+    assert module.site_root(context()) == root
+
+
+def test_detection_says_where_it_looked(workspace, static):
+    failed = workspace.detect(static)
+    assert failed.returncode == 100
+    assert "no index.html in public, dist, build, ." in failed.stdout + failed.stderr
+
+
+def test_a_root_that_is_set_has_to_be_there(context, module, tmp_path):
+    with pytest.raises(bp.BuildpackError, match="no directory of the app"):
+        module.site_root(context(BP_STATIC_ROOT="web"))
+    (tmp_path / "web").mkdir()
+    assert module.site_root(context(BP_STATIC_ROOT="web")) == "web"
+
+
+@pytest.mark.parametrize("text", ["/etc", "../x", "a/../../b", "a b", "a;b", 'a"', "a{b"])
+def test_paths_that_lead_elsewhere_or_are_nginx_syntax_are_refused(module, text):
+    with pytest.raises(bp.BuildpackError):
+        module.inside(text, "BP_STATIC_ROOT")
+
+
+def test_missing_addresses_are_404_or_a_file_that_the_author_names(module):
+    assert "try_files $uri $uri/index.html $uri.html =404;" in module.configuration("")
+    assert "$uri.html /index.html;" in module.configuration("index.html")
+
+
+def test_a_port_that_is_none_is_refused_before_nginx_starts(static, tmp_path):
+    program = static / "lib" / "site" / "serve-site"
+    done = subprocess.run(
+        [program, "."],
+        env={"PORT": "80;", "PATH": "/usr/bin:/bin"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "PORT is 80;, which is no port: set it to a number\n"
