@@ -30,28 +30,32 @@ def fetch(
     url: str,
     path: Path,
     *,
-    sha256: str,
+    sha256: str = "",
+    sha512: str = "",
     attempts: int = 4,
     timeout: float = 30.0,
     wait: Callable[[float], object] = time.sleep,
 ) -> Path:
-    """Download a file and return its path, at which it appears only if its digest is right.
+    """Download a file and return its path, at which it appears only if its digest, one of the two, is right.
 
     A file that is there already with the right digest is taken as it is.  Failures that may pass are tried again
     up to ``attempts`` times, after a wait that doubles from one second or that the server asks for, 30 seconds at
     most; ``timeout`` in seconds is for each silence.  Proxies are those of the environment.  Raises
     ``DownloadError``, which shows no credentials of the URL.
     """
-    wanted = sha256.lower().removeprefix("sha256:")
-    if path.is_file() and _file_digest(path) == wanted:
+    if bool(sha256) == bool(sha512):
+        raise ValueError("either sha256 or sha512 is needed")
+    algorithm, given = ("sha256", sha256) if sha256 else ("sha512", sha512)
+    wanted = given.lower().removeprefix(f"{algorithm}:")
+    if path.is_file() and _file_digest(path, algorithm) == wanted:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        found = _with_retries(url, temporary, attempts, timeout, wait)
+        found = _with_retries(url, temporary, hashlib.new(algorithm), attempts, timeout, wait)
         if found != wanted:
             raise DownloadError(
-                f"{public(url)} has SHA-256 {found}, not {wanted}",
+                f"{public(url)} has SHA-{algorithm[3:]} {found}, not {wanted}",
                 fix="do not use it before you know why it changed; then write the new digest",
             )
         temporary.replace(path)
@@ -66,12 +70,14 @@ def public(url: str) -> str:
     return urllib.parse.urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _with_retries(url: str, temporary: Path, attempts: int, timeout: float, wait: Callable[[float], object]) -> str:
+def _with_retries(
+    url: str, temporary: Path, empty: hashlib._Hash, attempts: int, timeout: float, wait: Callable[[float], object]
+) -> str:
     for attempt in range(1, attempts + 1):
         pause = float(2 ** (attempt - 1))
         try:
             with urllib.request.urlopen(_request(url), timeout=timeout) as response, temporary.open("wb") as target:  # noqa: S310  # the digest decides
-                return _copy(response, target, response.headers.get("Content-Length"))
+                return _copy(response, target, empty.copy(), response.headers.get("Content-Length"))
         except urllib.error.HTTPError as error:
             error.close()
             problem = f"the server answers {error.code} {error.reason}"
@@ -105,8 +111,8 @@ def _request(url: str) -> urllib.request.Request:
     return request
 
 
-def _copy(source: BinaryIO, target: BinaryIO, length: str | None) -> str:
-    digest, size = hashlib.sha256(), 0
+def _copy(source: BinaryIO, target: BinaryIO, digest: hashlib._Hash, length: str | None) -> str:
+    size = 0
     while chunk := source.read(_CHUNK):
         digest.update(chunk)
         target.write(chunk)
@@ -116,9 +122,9 @@ def _copy(source: BinaryIO, target: BinaryIO, length: str | None) -> str:
     return digest.hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def _file_digest(path: Path, algorithm: str) -> str:
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
 def _retry_after(value: str | None) -> float:
