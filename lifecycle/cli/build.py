@@ -23,6 +23,7 @@ from lifecycle.cli.cache_repository import lease_cache, share_build, with_own_la
 from lifecycle.cli.cache_targets import open_targets
 from lifecycle.cli.flags import ParsedFlags
 from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
+from lifecycle.cli.key_options import options_of
 from lifecycle.cli.phase_names import Phase
 from lifecycle.cli.phase_stores import cache_images, open_cache
 from lifecycle.cli.remote_stores import RemoteStores
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from lifecycle.phases.cache_sources import CacheSources
 
 _UMASK = 0o022
+_HOME = "home"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +100,8 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     specs = tuple(map(read_cache_source, request.cache_from))
     target_specs = tuple(map(read_cache_target, request.cache_to))
     shared = (read_repository(request.cache_repo),) if request.cache_repo else ()
+    for spec in shared:
+        options_of(spec)
     insecure = (*request.insecure_registries, *insecure_names((*specs, *target_specs, *shared)))
     remote = RemoteStores(environment, insecure=insecure, progress=log.progress)
     images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
@@ -130,7 +134,8 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
             caches = functools.partial(
                 open_sources, (*specs, *shared), remote, registry=registry, progress=log.progress
             )
-            _run(settings, images, remote, environment, log, seen=seen, warn=warn, open_caches=caches)
+            found = _with_own_home(environment, workspace, paths) if shared else environment
+            _run(settings, images, remote, found, log, seen=seen, source=app, warn=warn, open_caches=caches)
         finally:
             paths.release()
         facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
@@ -195,6 +200,15 @@ def _write_run(workspace: Workspace, request: BuildRequest) -> None:
         save(workspace.path / "run.toml", Struct(images=[Struct(image=location.name)]))
 
 
+def _with_own_home(environment: Mapping[str, str], workspace: Workspace, paths: BuildPaths) -> dict[str, str]:
+    """Return the environment with an empty home, called the same on all builders.
+
+    Keys name the home and not what lies in it: what buildpacks would find there is no input that others could see.
+    """
+    (workspace.platform / _HOME).mkdir()
+    return {**environment, "HOME": str(paths.platform / _HOME)}
+
+
 def _settings(
     paths: BuildPaths, request: BuildRequest, workspace: Workspace, cache: Path, environment: Mapping[str, str]
 ) -> Settings:
@@ -233,10 +247,11 @@ def _run(
     log: BuildLog,
     *,
     seen: Settings,
+    source: Path,
     warn: Callable[[], None],
     open_caches: Callable[..., CacheSources],
 ) -> None:
-    """Run the phases; those that run buildpacks have the paths of ``seen``."""
+    """Run the phases; those that run buildpacks have the paths of ``seen``, and the app is a copy of ``source``."""
     paths = steps.ImagePaths(LAYERS, APP, normalise_ancestors=True)
     cache = open_cache(settings, remote, progress=log.progress)
     targets = open_targets(settings, remote, progress=log.progress)
@@ -256,7 +271,7 @@ def _run(
     if sources.opened:
         sources = with_own_layers(sources, cache, found.analyzed)
         inputs = steps.build_inputs(seen, found.analyzed, found.group, found.plan, environment=environment)
-        sources = steps.with_step_keys(sources, inputs, found.analyzed, paths)
+        sources = steps.with_step_keys(settings, sources, inputs, found.analyzed, paths)
     account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources, paths=paths)
     use = use_of(settings, found.analyzed, sources, account)
     if use is not None and sources.opened:
@@ -264,7 +279,7 @@ def _run(
     else:
         log.restored(account)
     taken = use.elsewhere if use else {}
-    shared = share_build(settings, remote, found.analyzed, images=images, taken=taken, lease=lease)
+    shared = share_build(settings, remote, found.analyzed, images=images, taken=taken, lease=lease, source_dir=source)
     log.heading("Building")
     metadata = steps.build(
         seen,

@@ -71,7 +71,8 @@ def with_own_layers(sources: CacheSources, cache: Cache | None, analyzed: Analyz
 class SharedBuild:
     """One build's part in a cache that builders share.
 
-    ``reused`` gives, by ids, the layers of which buildpacks may leave the metadata only.
+    ``reused`` gives, by ids, the layers of which buildpacks may leave the metadata only.  ``source_dir`` has the app
+    as it is under version control, where the build has a copy without that.
     """
 
     spec: CacheSpec
@@ -83,6 +84,7 @@ class SharedBuild:
     converger: StepConverger | None = None
     published: tuple[SettledRow, ...] = ()
     image_key: str = ""
+    source_dir: Path | None = None
 
     @property
     def rows(self) -> tuple[SettledRow, ...]:
@@ -160,14 +162,18 @@ class SharedBuild:
         return settled
 
     def after_write(self, written: WrittenImage, app_dir: Path, source: Source | None) -> None:
-        """Leave word of what the image was made of, for those who decide how long that is kept."""
+        """Leave word of what the image was made of, for those who decide how long that is kept, and end the lease."""
+        self._note_image(written, git_source(self.source_dir or app_dir, source))
+        if self.lease is not None:
+            self.lease.end()
+
+    def _note_image(self, written: WrittenImage, git: GitHead | None) -> None:
         from lifecycle.cache.distributed.usage import BuildNote, put_note
 
         image = written.digest or written.image_id
         records = {Digest(row.record): row.buildpack for row in self.rows if row.record}
         if not (is_digest(image) and records):
             return
-        git = git_source(app_dir, source)
         try:
             now = self.repository.log.now()
             note = BuildNote(
@@ -198,6 +204,7 @@ def share_build(
     images: ImageStore,
     taken: Mapping[str, ReusedLayer],
     lease: BuildLease | None = None,
+    source_dir: Path | None = None,
 ) -> SharedBuild | None:
     """Return the build's part in the cache that ``-cache-repo`` names, ``None`` where there is none.
 
@@ -211,7 +218,9 @@ def share_build(
 
     repository = open_repository(spec, lambda: remote.client)
     reused = {**_of_previous(analyzed, images), **taken}
-    return SharedBuild(spec, repository, reused, settings.number("uid"), settings.number("gid"), lease)
+    return SharedBuild(
+        spec, repository, reused, settings.number("uid"), settings.number("gid"), lease, source_dir=source_dir
+    )
 
 
 def lease_cache(settings: Settings, remote: RemoteStores) -> BuildLease | None:

@@ -101,7 +101,9 @@ class Collector:
 
     def _do(self, planned: Round, began: float) -> None:
         log = self.repository.log
-        for name in (*planned.confirms, *planned.puts):
+        for name in planned.confirms:
+            log.append(name)
+        for name in planned.puts:
             log.append(name)
             self._written += 1
         for close in planned.closes:

@@ -97,7 +97,7 @@ class Told:
         return Collected(
             rows=tuple(self._row(value, before, after, found) for value in values),
             work=work,
-            leases=sum(lease.until > self.now for lease in before.leases),
+            leases=len({lease.build for lease in before.live_leases(self.now)}),
             images=len({made.image for made in before.made}),
             images_kept=len({made.image for made in found.images}),
             foreign=len(after.foreign),
@@ -107,6 +107,9 @@ class Told:
     def _row(self, value: Digest, before: Inventory, after: Inventory, found: Kept) -> Row:
         of_value = [note for note in self.notes.values() if value in note.records]
         buildpack = of_value[0].records[value] if of_value else ""
+        if not of_value and (place := before.outcomes().get(value)) is not None:
+            of_value = [note for note in self.notes.values() if note.key == place[0]]
+            buildpack = "(image)" if of_value else ""
         names = tuple(sorted({name for note in of_value for name in note.names}))
         fate, reasons = _fate(value, before, after, found)
         if fate is not Fate.KEPT:

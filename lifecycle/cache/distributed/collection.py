@@ -19,7 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cache.distributed.retention_tags import Ended, Going, Idle, Unneeded, Used
+from lifecycle.cache.distributed.retention_tags import OVER, Ended, Going, Idle, Unneeded, Used
 from lifecycle.cache.distributed.tags import Closed, Decided, Stored
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class _Plan:
         self._now = now
         self._grace = grace
         self._confirmed = confirmed
-        self._leases = [each for each in inventory.leases if each.until > now]
+        self._leases = inventory.live_leases(now)
         self._outcomes = inventory.outcomes()
         self._decided = inventory.decided()
         self._voted = inventory.voted()
@@ -216,7 +216,13 @@ class _Plan:
     def leftovers(self, notes: Mapping[Made, BuildNote]) -> None:
         """Plan for leases that are over, images of which parts are gone, and hints that were overtaken."""
         found = self._inventory
-        self._removes += [each.name for each in sorted(found.leases, key=str) if each.until + HOUR < self._now]
+        over = sorted((each for each in found.leases if each not in self._leases), key=str)
+        # What tells that a build is over goes after its leases.
+        ends = [each for each in over if each.until == OVER and each.began + HOUR < self._now]
+        expired = [each for each in over if each.until != OVER and each.until + HOUR < self._now]
+        ended = {each.build for each in ends}
+        of_ended = [each for each in over if each.until != OVER and each.build in ended]
+        self._removes += [each.name for each in (*expired, *of_ended, *ends)]
         self._removes += [made.name for made in sorted(found.made, key=str) if self._image_goes(made, notes)]
         newest: dict[str, int] = {}
         for hint in found.hints:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.retention_tags import (
+    OVER,
     Ended,
     Going,
     Idle,
@@ -77,6 +78,11 @@ class Inventory:
     def open_generation(self, key: Digest) -> int:
         """Return the generation above all that are closed."""
         return 1 + max(self.closed.get(key, ()), default=-1)
+
+    def live_leases(self, now: int) -> list[Lease]:
+        """Return the leases of builds that may go on."""
+        over = {lease.build for lease in self.leases if lease.until == OVER}
+        return [lease for lease in self.leases if lease.until > now and lease.build not in over]
 
     def outcomes(self) -> dict[Digest, Place]:
         """Return the records that builders get now, and for which key."""

@@ -5,7 +5,7 @@ They stand beside those of ``tags`` and mean nothing to the protocol by which bu
 
     u.V43.t        the record V was used at t, or was about to be published
     i.M43.t.V43    the image M was made at t; the manifest V lists its records, and the branch it was built from
-    l.w.s.t        a build w that began at s goes on until t at most
+    l.w.s.t        a build w that began at s goes on until t at most; t = 0 tells that it is over
     y.K43.g.t      at t nobody had a use for generation g of K
     z.K43.g.t      generation g of K was closed by t, because nobody had a use for it
     o.V43.t        at t nobody had a use for the record V
@@ -22,6 +22,9 @@ from lifecycle.cache.distributed.tags import PROPOSER_LENGTH, base36, long_diges
 
 if TYPE_CHECKING:
     from lifecycle.oci.digest import Digest
+
+OVER: Final = 0
+"""Instead of the time at which a lease ends: the build has ended."""
 
 _BASE: Final = 36
 _NUMBER: Final = r"(0|[1-9a-z][0-9a-z]{0,7})"

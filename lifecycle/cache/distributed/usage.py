@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.propose import new_proposer
 from lifecycle.cache.distributed.publication import Publication
-from lifecycle.cache.distributed.retention_tags import Going, Lease, Made, Used, read_retention_tag
+from lifecycle.cache.distributed.retention_tags import OVER, Going, Lease, Made, Used, read_retention_tag
 from lifecycle.errors import CacheError, CorruptImageError, ImageError
 from lifecycle.model.canonical import canonical
 from lifecycle.model.step_record import MEDIA_PREFIX
@@ -51,6 +51,11 @@ class BuildLease:
             if now - self.renewed >= RENEWED_AFTER:
                 self.log.append(Lease(self.build, self.began, now + LEASE_LENGTH).name)
                 self.renewed = now
+
+    def end(self) -> None:
+        """Say that nothing of the cache is needed any more; otherwise the lease runs out."""
+        with contextlib.suppress(CacheError, ImageError):
+            self.log.append(Lease(self.build, self.began, OVER).name)
 
 
 def begin_lease(log: KeptLog) -> BuildLease:
