@@ -52,7 +52,7 @@ def fetch(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        found = _with_retries(url, temporary, hashlib.new(algorithm), attempts, timeout, wait)
+        found = _with_retries(url, temporary, algorithm, attempts=attempts, timeout=timeout, wait=wait)
         if found != wanted:
             raise DownloadError(
                 f"{public(url)} has SHA-{algorithm[3:]} {found}, not {wanted}",
@@ -71,13 +71,13 @@ def public(url: str) -> str:
 
 
 def _with_retries(
-    url: str, temporary: Path, empty: hashlib._Hash, attempts: int, timeout: float, wait: Callable[[float], object]
+    url: str, temporary: Path, algorithm: str, *, attempts: int, timeout: float, wait: Callable[[float], object]
 ) -> str:
     for attempt in range(1, attempts + 1):
         pause = float(2 ** (attempt - 1))
         try:
             with urllib.request.urlopen(_request(url), timeout=timeout) as response, temporary.open("wb") as target:  # noqa: S310  # the digest decides
-                return _copy(response, target, empty.copy(), response.headers.get("Content-Length"))
+                return _copy(response, target, hashlib.new(algorithm), response.headers.get("Content-Length"))
         except urllib.error.HTTPError as error:
             error.close()
             problem = f"the server answers {error.code} {error.reason}"

@@ -85,6 +85,19 @@ def test_other_bytes_are_an_error_at_once_and_no_file(server, tmp_path):
     assert (list(tmp_path.iterdir()), len(server.asked)) == ([], 1)
 
 
+def test_lock_files_with_longer_digests_are_believed_too(server, tmp_path):
+    digest = hashlib.sha512(CONTENT).hexdigest()
+    assert bp.fetch(server.url, tmp_path / "file", sha512=digest).read_bytes() == CONTENT
+    with pytest.raises(bp.DownloadError, match="has SHA-512"):
+        bp.fetch(server.url, tmp_path / "other", sha512="0" * 128)
+
+
+@pytest.mark.parametrize("digests", [{}, {"sha256": DIGEST, "sha512": DIGEST}])
+def test_one_digest_is_needed(tmp_path, digests):
+    with pytest.raises(ValueError, match="either sha256 or sha512"):
+        bp.fetch("http://127.0.0.1/", tmp_path / "file", **digests)
+
+
 def test_failures_that_may_pass_are_tried_again_after_the_wait_that_the_server_asks_for(server, tmp_path, capsys):
     server.answers = [503, "cut", 429, "whole"]
     waits = []
