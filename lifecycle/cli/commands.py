@@ -14,6 +14,7 @@ from lifecycle import __version__
 from lifecycle.cli.build_log import BuildLog, Style
 from lifecycle.cli.buildpack_commands import buildpack as buildpack_commands
 from lifecycle.cli.cache_commands import cache
+from lifecycle.cli.diff_commands import add_to as add_comparisons
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import insecure_registries
 from lifecycle.cli.phase_names import Phase
@@ -40,6 +41,7 @@ app = typer.Typer(
 
 
 app.add_typer(cache)
+add_comparisons(app)
 app.add_typer(buildpack_commands)
 
 

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DockerArchiveImage:
-    """An image in an archive; ``reference`` is its id, which it keeps in the daemon that loads it."""
+    """An image in an archive; ``reference`` is its id, which it keeps in the daemon that loads it.
+
+    ``stored_config`` are the bytes of its configuration.
+    """
 
     name: str
     reference: str
@@ -38,6 +41,7 @@ class DockerArchiveImage:
     manifest: Manifest
     files: LayoutFiles
     layer_files: Mapping[DiffId, str]
+    stored_config: bytes
 
     def layer(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the uncompressed tar of a layer, verified while it is read."""
@@ -46,6 +50,10 @@ class DockerArchiveImage:
     def layer_size(self, diff_id: DiffId) -> int | None:
         """Return the bytes of the tar, ``None`` where the archive has it compressed."""
         return saved_layer_size(self.files, self._file(diff_id))
+
+    def config_data(self) -> bytes:
+        """Return the bytes of the configuration."""
+        return self.stored_config
 
     def _file(self, diff_id: DiffId) -> str:
         if diff_id not in self.layer_files:
@@ -92,6 +100,7 @@ class DockerArchiveStore:
             manifest=entry.manifest(files),
             files=files,
             layer_files=entry.layers,
+            stored_config=entry.config_data,
         )
 
     def readable(self, name: str) -> bool:

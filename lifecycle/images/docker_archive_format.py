@@ -120,13 +120,16 @@ def member(name: str, size: int, chunks: Iterator[bytes] | Sequence[bytes]) -> I
 
 @dataclass(frozen=True, slots=True)
 class SavedEntry:
-    """One image that manifest.json lists; ``layers`` are the files of its layers by diffID."""
+    """One image that manifest.json lists; ``layers`` are the files of its layers by diffID.
+
+    ``config_data`` are the bytes of its configuration.
+    """
 
     names: tuple[str, ...]
     image_id: str
     config: ImageConfig
     layers: Mapping[DiffId, str]
-    config_size: int
+    config_data: bytes
 
     def manifest(self, files: LayoutFiles) -> Manifest:
         """Return a manifest of Docker's kind, in which a layer is its uncompressed tar."""
@@ -134,7 +137,9 @@ class SavedEntry:
             Descriptor(DOCKER_LAYER, files.size(self.layers[diff_id]) or 0, Digest(diff_id))
             for diff_id in self.config.diff_ids
         )
-        return Manifest(DOCKER_MANIFEST, Descriptor(DOCKER_CONFIG, self.config_size, Digest(self.image_id)), layers)
+        return Manifest(
+            DOCKER_MANIFEST, Descriptor(DOCKER_CONFIG, len(self.config_data), Digest(self.image_id)), layers
+        )
 
 
 def read_entries(files: LayoutFiles) -> tuple[SavedEntry, ...]:
@@ -171,7 +176,7 @@ def _entry(files: LayoutFiles, value: object, where: str) -> SavedEntry:
     config_name, names, layers = entry.get("Config"), entry.get("RepoTags") or [], entry.get("Layers") or []
     if not isinstance(config_name, str) or not _are_texts(names) or not _are_texts(layers):
         raise CorruptImageError("has an entry without Config, RepoTags and Layers", where=where)
-    data = _document(files, os.path.normpath(config_name))
+    data = _document(files, _member_name(config_name))
     image_id = digest_of(data)
     promised = _DIGITS.search(config_name)
     if promised is not None and promised.group() != _hex(image_id):
@@ -181,10 +186,13 @@ def _entry(files: LayoutFiles, value: object, where: str) -> SavedEntry:
         raise CorruptImageError(
             f"lists {len(layers)} layers, but the configuration {len(config.diff_ids)}", where=where
         )
-    paths = map(os.path.normpath, layers)
-    return SavedEntry(
-        tuple(names), image_id, config, dict(zip(config.diff_ids, paths, strict=True)), config_size=len(data)
-    )
+    paths = map(_member_name, layers)
+    return SavedEntry(tuple(names), image_id, config, dict(zip(config.diff_ids, paths, strict=True)), config_data=data)
+
+
+def _member_name(text: str) -> str:
+    """Return the name that a file has among those of the archive, which are all relative."""
+    return os.path.normpath(text).lstrip("/")
 
 
 def _are_texts(value: object) -> bool:

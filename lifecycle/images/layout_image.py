@@ -40,6 +40,11 @@ class LayoutImage:
     manifest: Manifest
     files: LayoutFiles
 
+    def manifest_data(self) -> bytes:
+        """Return the bytes of the manifest, verified."""
+        digest = Digest(self.reference.rpartition("@")[2])
+        return b"".join(verified(self.files.chunks(blob_name(digest)), digest=digest, size=None, where=self.reference))
+
     def layer(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the uncompressed tar of a layer, verified while it is read."""
         return layer_tar(self, diff_id)

@@ -9,7 +9,7 @@ import hashlib
 import os
 import tempfile
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from lifecycle.errors import ImageError
 from lifecycle.layers.reader import members
@@ -75,7 +75,7 @@ class Heads:
             raise _unwritable(error) from error
         self._size = 0
 
-    def __enter__(self) -> Heads:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -95,6 +95,11 @@ class Heads:
             raise _unwritable(error) from error
         self._size += len(head)
         return place
+
+    def clear(self) -> None:
+        """Forget all that was kept, and make room."""
+        self._file.truncate(0)
+        self._size = 0
 
     def read(self, place: tuple[int, int] | None) -> bytes | None:
         """Return a beginning that was kept."""

@@ -23,6 +23,7 @@ ALLOWED = {
     "oci": {"errors"},
     "model": {"errors", "oci"},
     "rules": {"errors", "oci", "model"},
+    "differences": {"errors", "oci", "model", "rules", "layers.facts", "layers.tar"},
     "files": {"errors", "oci", "model", "rules.environment"},
     "layers": {"errors", "oci"},
     "executables": {"errors", "model", "rules", "files"},
@@ -37,14 +38,14 @@ ALLOWED = {
     "dist": {"errors", "oci", "model", "files.atomic", "layers", "images", "launcher", "__version__"},
     "testing": {"errors", "oci", "model", "rules", "files", "layers", "executables", "images", "cache", "phases"},
     "cli": {
-        "errors", "oci", "model", "rules", "files", "layers", "executables", "images", "cache", "phases", "launcher",
-        "dist", "buildpackages", "__version__",
+        "errors", "oci", "model", "rules", "differences", "files", "layers", "executables", "images", "cache", "phases",
+        "launcher", "dist", "buildpackages", "__version__",
     },
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
 
-PURE = ("oci", "model", "rules")
+PURE = ("oci", "model", "rules", "differences")
 CLOCK = {("gojson.py", ".now(")}
 """The reference gives a time without a zone the offset that the machine has now."""
 INPUT_AND_OUTPUT = {
@@ -54,7 +55,7 @@ INPUT_AND_OUTPUT = {
 
 DOORS = {
     "toml": {"files/toml_encoder.py"},
-    "typer": {"cli/buildpack_commands.py", "cli/cache_commands.py", "cli/commands.py"},
+    "typer": {"cli/buildpack_commands.py", "cli/cache_commands.py", "cli/commands.py", "cli/diff_commands.py"},
     "subprocess": {
         "executables/process.py",
         "images/registry/credential_helper.py",

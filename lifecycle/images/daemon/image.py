@@ -22,6 +22,7 @@ from lifecycle.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, DOCKER_MANIFEST,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from lifecycle.images.docker_archive_format import SavedEntry
     from lifecycle.images.layout_files import LayoutFiles
 
 _RUN_KEYS = (
@@ -35,21 +36,32 @@ class SavedOnce:
 
     def __init__(self, open_files: Callable[[], LayoutFiles]) -> None:
         self._open_files = open_files
-        self._opened: tuple[LayoutFiles, Mapping[DiffId, str]] | None = None
+        self._opened: tuple[LayoutFiles, tuple[SavedEntry, ...]] | None = None
         self._lock = Lock()
 
     def layer(self, diff_id: DiffId) -> tuple[LayoutFiles, str]:
         """Return the files and the name of a layer among them; raise ``CorruptImageError`` if it is missing."""
-        with self._lock:
-            if self._opened is None:
-                files = self._open_files()
-                # Of an image for several platforms there may be more than one.
-                found = {each: name for entry in read_entries(files) for each, name in entry.layers.items()}
-                self._opened = files, found
-            files, layers = self._opened
+        files, entries = self._saved()
+        # Of an image for several platforms there may be more than one.
+        layers = {each: name for entry in entries for each, name in entry.layers.items()}
         if diff_id not in layers:
             raise CorruptImageError(f"was saved without the layer {diff_id}", where=files.where)
         return files, layers[diff_id]
+
+    def config_data(self, diff_ids: tuple[DiffId, ...]) -> bytes:
+        """Return the configuration of the image with these layers; raise ``CorruptImageError`` if it is missing."""
+        files, entries = self._saved()
+        for entry in entries:
+            if entry.config.diff_ids == diff_ids:
+                return entry.config_data
+        raise CorruptImageError("was saved without its configuration", where=files.where)
+
+    def _saved(self) -> tuple[LayoutFiles, tuple[SavedEntry, ...]]:
+        with self._lock:
+            if self._opened is None:
+                files = self._open_files()
+                self._opened = files, read_entries(files)
+            return self._opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,10 @@ class DaemonImage:
     def layer_size(self, diff_id: DiffId) -> int | None:
         """Return the bytes of the tar, ``None`` where the daemon has it compressed."""
         return saved_layer_size(*self._saved(diff_id))
+
+    def config_data(self) -> bytes:
+        """Return the bytes of the configuration, of which ``config`` has but a part; the image is saved for it."""
+        return self.saved.config_data(self.config.diff_ids)
 
     def _saved(self, diff_id: DiffId) -> tuple[LayoutFiles, str]:
         if diff_id not in self.config.diff_ids:

@@ -41,6 +41,10 @@ class RegistryImage:
         """``registry/repository@digest``, of the platform's manifest where the name is that of an index."""
         return self.location.name
 
+    def manifest_data(self) -> bytes:
+        """Return the bytes of the manifest."""
+        return self.stored.data
+
     def layer(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the uncompressed tar of a layer, verified while it is read."""
         return layer_tar(self, diff_id)
