@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
@@ -18,12 +19,12 @@ from lifecycle.files.git_state import git_state
 from lifecycle.oci.digest import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Container
 
 _CHUNK = 1 << 20
 _DIRECTORY, _FILE, _EXECUTABLE, _LINK, _OTHER = b"d", b"f", b"x", b"l", b"o"
 _OWNER_EXECUTES = 0o100
+_COMPILED = frozenset({b"__pycache__"})
 
 
 @dataclass(slots=True)
@@ -42,10 +43,13 @@ class _Open:
         return hasher.digest()
 
 
-def tree_digest(root: Path, *, chunk_done: Callable[[int], None] = lambda _: None) -> Digest:
+def tree_digest(
+    root: Path, *, without: Container[bytes] = (), chunk_done: Callable[[int], None] = lambda _: None
+) -> Digest:
     """Return the digest of a directory; that of an empty one if there is none.
 
-    ``chunk_done`` hears of the bytes that were read.  Raises ``InvalidFileError`` for what can't be read.
+    Entries whose name is in ``without`` do not count, at any depth.  ``chunk_done`` hears of the bytes that were
+    read.  Raises ``InvalidFileError`` for what can't be read.
     """
     path = os.fsencode(root)
     try:
@@ -63,6 +67,8 @@ def tree_digest(root: Path, *, chunk_done: Callable[[int], None] = lambda _: Non
             stack[-1].done.append((top.name, _DIRECTORY, top.digest()))
             continue
         name = top.left.pop()
+        if name in without:
+            continue
         child = os.path.join(top.path, name)  # noqa: PTH118  # bytes
         try:
             found = os.lstat(child)
@@ -75,6 +81,50 @@ def tree_digest(root: Path, *, chunk_done: Callable[[int], None] = lambda _: Non
             top.done.append((name, *_leaf(child, found, chunk_done)))
         except OSError as error:
             raise _unreadable(error, child) from error
+
+
+def module_digest(root: Path) -> Digest:
+    """Return the digest of a buildpack or extension: of its directory, and of what links that leave it lead to.
+
+    Such a link is one to code that modules share, which is part of each of them.  What Python compiled does not
+    count: to run a module writes it.  Raises ``InvalidFileError`` as ``tree_digest`` does.
+    """
+    return _with_linked(Path(os.path.realpath(root)), ())
+
+
+def _with_linked(root: Path, above: tuple[Path, ...]) -> Digest:
+    own = tree_digest(root, without=_COMPILED)
+    linked = [
+        (name, place) for name, place in _links_out(root) if place not in above and not root.is_relative_to(place)
+    ]
+    if not linked:
+        return own
+    hasher = hashlib.sha256(own.encode())
+    for name, place in linked:
+        is_dir = place.is_dir()
+        content = _with_linked(place, (*above, root)).encode() if is_dir else _file(place)
+        hasher.update((_DIRECTORY if is_dir else _FILE) + len(name).to_bytes(4, "big") + name + content)
+    return Digest("sha256:" + hasher.hexdigest())
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return _contents(os.fsencode(path), lambda _: None)
+    except OSError as error:
+        raise _unreadable(error, os.fsencode(path)) from error
+
+
+def _links_out(root: Path) -> list[tuple[bytes, Path]]:
+    """Return name and place of the relative links below ``root`` that lead to something outside, sorted by name."""
+    found = []
+    for directory, directories, files in os.walk(root):
+        for name in (*directories, *files):
+            path = Path(directory, name)
+            if path.is_symlink() and not path.readlink().is_absolute():
+                place = Path(os.path.realpath(path))
+                if not place.is_relative_to(root) and (place.is_dir() or place.is_file()):
+                    found.append((os.fsencode(path.relative_to(root)), place))
+    return sorted(found)
 
 
 def _leaf(path: bytes, found: os.stat_result, chunk_done: Callable[[int], None]) -> tuple[bytes, bytes]:

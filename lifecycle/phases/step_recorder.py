@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
-from lifecycle.files.merkle import tree_digest
+from lifecycle.files.merkle import module_digest, tree_digest
 from lifecycle.files.modules import find_buildpack
 from lifecycle.model.cached_step import StepFacts
 from lifecycle.model.canonical import canonical_digest, tagged
@@ -214,7 +214,7 @@ def step_fields(context: StepContext, start: StepStart, app: Digest) -> dict[str
             "id": info.id,
             "version": info.version,
             "api": str(start.buildpack.api),
-            "files": tree_digest(start.buildpack.root),
+            "files": module_digest(start.buildpack.root),
         },
         "plan": [tagged(require.struct()) for require in start.plan],
         "app": app,

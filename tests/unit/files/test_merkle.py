@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lifecycle.errors import InvalidFileError
 from lifecycle.files.git_state import git_state
-from lifecycle.files.merkle import tree_digest
+from lifecycle.files.merkle import module_digest, tree_digest
 
 names = st.binary(min_size=1, max_size=6).filter(
     lambda name: b"/" not in name and b"\0" not in name and name not in {b".", b"..", b".git"}
@@ -132,3 +132,48 @@ def test_a_commit_and_its_tags_are_read_wherever_git_keeps_them(tmp_path, files)
 )
 def test_a_repository_without_a_commit_has_none(tmp_path, files):
     assert _git(tmp_path, files) == b"no commit\n"
+
+
+@pytest.fixture
+def module(tmp_path):
+    """A buildpack with links to a directory and a file that others share."""
+    (tmp_path / "shared" / "more").mkdir(parents=True)
+    (tmp_path / "shared" / "code.py").write_text("1")
+    (tmp_path / "shared" / "more" / "file").write_text("1")
+    (tmp_path / "file").write_text("1")
+    lib = tmp_path / "buildpack" / "lib"
+    lib.mkdir(parents=True)
+    (lib / "shared").symlink_to("../../shared")
+    (lib / "file").symlink_to("../../file")
+    (lib / "inside").symlink_to("shared/code.py")
+    (lib / "nowhere").symlink_to("../../missing")
+    (tmp_path / "shared" / "more" / "loop").symlink_to("../../buildpack")
+    return tmp_path / "buildpack"
+
+
+@pytest.mark.parametrize("name", ["shared/code.py", "shared/more/file", "file"])
+def test_what_links_that_leave_a_module_lead_to_is_part_of_it(module, name):
+    plain, whole = tree_digest(module), module_digest(module)
+    (module.parent / name).write_text("2")
+    assert (tree_digest(module), module_digest(module)) != (plain, whole)
+    assert tree_digest(module) == plain
+
+
+def test_a_module_without_such_links_has_the_digest_of_its_directory(tmp_path):
+    (tmp_path / "file").write_text("1")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "absolute").symlink_to("/etc")
+    assert module_digest(tmp_path) == tree_digest(tmp_path)
+
+
+def test_a_module_that_is_reached_by_a_link_is_the_same(module, tmp_path):
+    (tmp_path / "by-link").symlink_to(module)
+    assert module_digest(tmp_path / "by-link") == module_digest(module)
+
+
+def test_what_python_compiles_while_a_module_runs_is_no_part_of_it(module):
+    before = module_digest(module)
+    for directory in (module / "lib", module.parent / "shared"):
+        (directory / "__pycache__").mkdir()
+        (directory / "__pycache__" / "code.pyc").touch()
+    assert module_digest(module) == before
