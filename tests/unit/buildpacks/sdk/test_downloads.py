@@ -143,12 +143,3 @@ def test_files_of_this_host_can_be_fetched(tmp_path):
         warnings.simplefilter("error")
         bp.fetch((tmp_path / "source").as_uri(), tmp_path / "file", sha256=DIGEST)
     assert (tmp_path / "file").read_bytes() == CONTENT
-
-
-def test_a_sha512_serves_as_well(server, tmp_path):
-    with pytest.raises(bp.DownloadError, match="has SHA-512"):
-        bp.fetch(server.url, tmp_path / "file", sha512="0" * 128)
-    digest = hashlib.sha512(CONTENT).hexdigest()
-    assert bp.fetch(server.url, tmp_path / "file", sha512=digest).read_bytes() == CONTENT
-    with pytest.raises(ValueError, match="either"):
-        bp.fetch(server.url, tmp_path / "file", sha256=DIGEST, sha512=digest)
