@@ -19,7 +19,7 @@ from lifecycle.cli.ansi import PlainOutput, plain
 from lifecycle.cli.progress_bar import ProgressBar, is_terminal
 from lifecycle.cli.size_text import size_text
 from lifecycle.model.cache_report import CacheAction
-from lifecycle.rules.detection import ERROR, Verdict
+from lifecycle.rules.detection_explained import fate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from lifecycle.model.cache_report import CacheReport, LayerRow
     from lifecycle.model.group import Group
     from lifecycle.phases.restore import RestoredLayers
-    from lifecycle.rules.detection import Account, Attempt
+    from lifecycle.rules.detection import Attempt
     from lifecycle.rules.export_plan import LayerVerdict
 
 _VERBS: Final = {"add": "added", "reuse": "reused", "refuse": "refused"}
@@ -46,23 +46,6 @@ class Style(Enum):
     NORMAL = "normal"
     VERBOSE = "verbose"
     JSON = "json"
-
-
-def _fate(account: Account) -> tuple[str, str]:
-    """Return what became of a member of a group, in a word, and why."""
-    said = plain(account.error or account.last_line)
-    match account.verdict:
-        case Verdict.ERROR:
-            status = "" if account.code == ERROR else f"bin/detect exited with status {account.code}"
-            return "error", ": ".join(filter(None, (status, said)))
-        case Verdict.FAIL:
-            return "failed", said
-        case Verdict.SKIP:
-            return "skipped", said or "optional"
-        case Verdict.PASS:
-            problems = [f"requires {name}, which none provides" for name in account.unmet]
-            problems += [f"provides {name}, which none requires" for name in account.unused]
-            return ("missing" if problems else "passed"), "; ".join(problems)
 
 
 def _fate_of(layer: LayerRow, report: CacheReport) -> str:
@@ -160,16 +143,16 @@ class BuildLog:
 
     def attempts(self, attempts: Sequence[Attempt]) -> None:
         """Say of each group that was tried what became of its members, and why; shown even when quiet."""
-        rows = [[(*_fate(account), account) for account in attempt.elements] for attempt in attempts]
+        rows = [[(*fate(account, clean=plain), account) for account in attempt.elements] for attempt in attempts]
         width = max((len(f"{account.id} {account.version}") for row in rows for *_, account in row), default=0)
         for number, row in enumerate(rows, start=1):
             several = len(rows) > 1
             if several:
                 self._say(f"    group {number} of {len(rows)}")
-            for fate, why, account in row:
-                self._event("attempt", group=number, id=account.id, version=account.version, fate=fate, reason=why)
+            for word, why, account in row:
+                self._event("attempt", group=number, id=account.id, version=account.version, fate=word, reason=why)
                 name = f"{account.id} {account.version}"
-                self._say(f"    {'  ' * several}{fate:<7}  {name:<{width}}  {why}".rstrip())
+                self._say(f"    {'  ' * several}{word:<7}  {name:<{width}}  {why}".rstrip())
 
     def buildpack(self, buildpack: Buildpack) -> None:
         """Begin a buildpack's turn."""

@@ -67,7 +67,7 @@ class Account:
     """What happened to one element.
 
     ``unmet`` are the dependencies it requires without a provider in some trial, ``unused`` those it provides
-    to nobody.
+    to nobody; ``plan`` is what its ``bin/detect`` wrote if it passed.
     """
 
     id: str
@@ -81,6 +81,7 @@ class Account:
     unmet: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     participates: bool = False
+    plan: BuildPlan = field(default_factory=BuildPlan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,7 @@ def _account(
         unmet=of(Want.PROVIDER),
         unused=of(Want.REQUIRER),
         participates=participates,
+        plan=tried.run.plan,
     )
 
 

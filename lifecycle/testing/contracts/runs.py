@@ -1,0 +1,231 @@
+"""What the tests of a contract look at: the runs of the buildpack, each made once when it is first asked for."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lifecycle.errors import DetectionError, LifecycleError
+from lifecycle.files.modules import Buildpack
+from lifecycle.model.ids import directory_name
+from lifecycle.testing.cnb import Cnb
+from lifecycle.testing.conditions import Conditions, namespaces_refused
+from lifecycle.testing.contracts.snapshot import changes, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lifecycle.executables.process import Command
+    from lifecycle.model.api import BuildpackApi
+    from lifecycle.testing.build import Build
+    from lifecycle.testing.detection import Detection
+    from lifecycle.testing.modules import TestedModule
+    from lifecycle.testing.place import Place
+
+_USERS = range(100_000, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A buildpack that is put through the contract, with an app that it builds.
+
+    ``files`` are written into the copy of ``app``; ``env`` are variables of the user.  ``before`` and ``after`` are
+    buildpacks beside it in the group.  ``plan`` replaces detection in builds: what the buildpack has to meet.
+    ``broken`` are files of an app that passes detection and that it can't build.
+    """
+
+    buildpack: Path
+    app: Path | None = None
+    files: Mapping[str, str | bytes] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    plan: Sequence[str | Mapping[str, Any]] | None = None
+    before: Sequence[Path] = ()
+    after: Sequence[Path] = ()
+    broken: Mapping[str, str | bytes] | None = None
+
+
+class Runs:
+    """The runs of a buildpack: on the app as it is, once more, and under other conditions."""
+
+    def __init__(self, subject: Subject, root: Path) -> None:
+        self.subject = subject
+        self._root = root
+        self._ordinary = Cnb(root / "ordinary")
+        self._made: dict[str, Build | LifecycleError] = {}
+
+    @property
+    def buildpack(self) -> Buildpack:
+        """The buildpack."""
+        module = self._ordinary.buildpack(self.subject.buildpack).module
+        if not isinstance(module, Buildpack):
+            raise TypeError(f"{module} is no buildpack")
+        return module
+
+    @property
+    def api(self) -> BuildpackApi:
+        """Its Buildpack API."""
+        return self.buildpack.api
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self.buildpack.descriptor.buildpack.id
+
+    @cached_property
+    def detection(self) -> Detection:
+        """Detection of the app."""
+        return self.detect()
+
+    @cached_property
+    def detection_of_nothing(self) -> Detection:
+        """Detection of an empty app, by the buildpack alone."""
+        return self._ordinary.detect(self.subject.buildpack, env=self.subject.env)
+
+    def detect(self, **platform: Any) -> Detection:
+        """Run detection of the app; ``platform`` are attributes of ``Cnb`` that differ, such as ``target``."""
+        given = {name: getattr(self._ordinary, name) for name in platform}
+        try:
+            for name, value in platform.items():
+                setattr(self._ordinary, name, value)
+            subject = self.subject
+            return self._ordinary.detect(self._group, subject.app, files=subject.files, env=subject.env)
+        finally:
+            for name, value in given.items():
+                setattr(self._ordinary, name, value)
+
+    @property
+    def _group(self) -> list[Path]:
+        return [*self.subject.before, self.subject.buildpack, *self.subject.after]
+
+    @property
+    def first(self) -> Build:
+        """The first build of the app; the test is skipped where it fails, for another one says so."""
+        found = self._first_or_error
+        error = found if isinstance(found, LifecycleError) else found.error
+        if error is not None:
+            pytest.skip(f"the app is not built: {error.message}")
+        return self.tried_first
+
+    @cached_property
+    def _first_or_error(self) -> Build | LifecycleError:
+        return self._tried(self._ordinary)
+
+    @property
+    def tried_first(self) -> Build:
+        """The first build of the app; raises ``LifecycleError`` if detection fails."""
+        return _raised(self._first_or_error)
+
+    @cached_property
+    def second(self) -> Build:
+        """The build after the first, with its image and cache."""
+        return self.first.rebuild(check=False)
+
+    @cached_property
+    def without_cache(self) -> Build:
+        """A build after another, with its image alone."""
+        self._require_first()
+        return self._built(self._ordinary).rebuild(cached=False, check=False)
+
+    @cached_property
+    def anew(self) -> tuple[Build, Build]:
+        """Two first builds in different places at the paths of the image, or one after the other in one place."""
+        self._require_first()
+        if self.namespaces_refused:
+            one = self._built(self.under(Conditions(), "one"))
+            return one, one.rebuild(cached=False, with_image=False, check=False)
+        conditions = Conditions(as_in_image=True)
+        return self._built(self.under(conditions, "one")), self._built(self.under(conditions, "other"))
+
+    @cached_property
+    def broken(self) -> Build:
+        """The build of an app that can't be built."""
+        self._require_first()
+        files = {**self.subject.files, **(self.subject.broken or {})}
+        return self._built(self._ordinary, replace(self.subject, files=files))
+
+    @cached_property
+    def namespaces_refused(self) -> str:
+        """Why this host gives processes no view of their own, ``""`` if it does."""
+        return namespaces_refused(self._root / "probe")
+
+    def any_user(self) -> int:
+        """Return a user id that nobody has; skip the test where none can be had."""
+        if os.geteuid() != 0:
+            pytest.skip("only root can run a buildpack as another user")
+        if self.namespaces_refused:
+            pytest.skip(f"this host has no mount namespaces: {self.namespaces_refused}")
+        return random.SystemRandom().choice(_USERS)
+
+    def under(self, conditions: Conditions, name: str) -> Cnb:
+        """Return what builds under other conditions, below a directory of that name."""
+        return Cnb(self._root / name, conditions=conditions)
+
+    def build_under(self, conditions: Conditions, name: str) -> Build:
+        """Build the app under other conditions; skip the test where it is not built under ordinary ones."""
+        self._require_first()
+        return self._built(self.under(conditions, name))
+
+    @cached_property
+    def disturbed(self) -> Mapping[str, Sequence[str]]:
+        """What ``detect`` and ``build`` of the buildpack changed that is not theirs, beside a buildpack with layers."""
+        cnb = self.under(Conditions(copied=True), "disturbed")
+        own = f"layers/{directory_name(self.id)}"
+        found: dict[str, list[str]] = {}
+
+        @contextmanager
+        def watched(command: Command, place: Place) -> Iterator[None]:
+            executable = Path(command.argv[0])
+            phase = executable.name
+            mine = executable.parents[2].name == directory_name(self.id)
+            before = _others(place, own, phase) if mine else {}
+            yield
+            if mine:
+                found[phase] = changes(before, _others(place, own, phase))
+
+        cnb.around = watched
+        neighbour = cnb.script("contract/neighbour", build=_NEIGHBOUR)
+        group: list[TestedModule | Path | str] = [neighbour, *self._group]
+        subject = self.subject
+        with suppress(DetectionError):
+            cnb.build(group, subject.app, files=subject.files, env=subject.env, plan=subject.plan, check=False)
+        return found
+
+    def _require_first(self) -> None:
+        _ = self.first
+
+    def _built(self, cnb: Cnb, subject: Subject | None = None) -> Build:
+        return _raised(self._tried(cnb, subject))
+
+    def _tried(self, cnb: Cnb, subject: Subject | None = None) -> Build | LifecycleError:
+        given = subject or self.subject
+        try:
+            return cnb.build(self._group, given.app, files=given.files, env=given.env, plan=given.plan, check=False)
+        except DetectionError as error:
+            return error
+
+
+def _raised(found: Build | LifecycleError) -> Build:
+    if isinstance(found, LifecycleError):
+        raise found
+    return found
+
+
+_NEIGHBOUR = """
+mkdir -p "$1/tool/bin"
+echo tool > "$1/tool/bin/tool"
+printf '[types]\\nbuild = true\\nlaunch = true\\ncache = true\\n' > "$1/tool.toml"
+"""
+
+
+def _others(place: Place, own: str, phase: str) -> dict[str, str]:
+    """Return what is below the directories that a phase may not change."""
+    tops = ("platform", "cnb", "layers", *(("workspace",) if phase == "detect" else ()))
+    found = {f"{top}/{path}": facts for top in tops for path, facts in snapshot(place.root / top).items()}
+    return {path: facts for path, facts in found.items() if path != own and not path.startswith(f"{own}/")}
