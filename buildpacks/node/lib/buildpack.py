@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""Install Node.js, and what package-lock.json lists.
+
+Layers: ``node`` (launch, build, cache) is Node.js, ``npm`` (build, cache) is npm, ``modules`` (launch, cache) the
+packages that run, ``build-modules`` (cache) all packages for an app with a build script, ``npm-cache`` (cache) what npm
+downloaded.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cnb_buildpack as bp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app import App
+    from registry import Release
+
+PACKAGE = "package.json"
+_ARCHITECTURES = {"amd64": "x64", "arm64": "arm64"}
+_SCRIPT_SHELL = ("sh", "-c")
+_SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeKey:
+    """What a layer of Node.js was made for, and which release it is."""
+
+    wanted: str
+    arch: str
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModulesKey:
+    """What decides which packages npm installs, and how they are built."""
+
+    lock: str
+    node: str
+    npm: str
+    arch: str
+    packages: str
+
+
+def detect(context: bp.DetectContext) -> bp.Detected:
+    """Pass when the app has a package.json."""
+    if not (context.app_dir / PACKAGE).is_file():
+        return context.fail(f"no {PACKAGE}")
+    return context.pass_(bp.BuildPlan(provides=["node"], requires=["node"]))
+
+
+def build(context: bp.BuildContext) -> None:
+    """Leave the layers, and the process that starts the app."""
+    import app  # noqa: PLC0415  # detection needs none of it
+
+    found = app.read(context.app_dir)
+    found.check()
+    node = install_node(context, found)
+    npm = install_npm(context, node)
+    cache: bp.Layer[dict[str, str]] = context.cached_layer(
+        "npm-cache", types=bp.Types(0), key={}, restored=lambda _old, _new: bp.Keep("a cache")
+    )
+    npm_env = {
+        **_trusting_the_system(context.env_with(node, npm)),
+        "npm_config_cache": str(cache.path),
+        "npm_config_update_notifier": "false",
+        "npm_config_fund": "false",
+        "npm_config_logs_max": "0",
+        "npm_config_audit": "false",
+    }
+    key = ModulesKey(found.digest, node.metadata.version, npm.metadata["version"], context.target.arch, "production")
+    if "build" in found.scripts:
+        run_build_script(context, found, key, npm_env)
+    modules = context.cached_layer("modules", types=bp.LAUNCH, key=key, restored=bp.keep_if_same)
+    if not modules.restored:
+        install_modules(context.app_dir, modules.path, npm_env, "--omit=dev")
+    link_modules(context.app_dir, modules.path)
+    modules.sbom(bp.CYCLONEDX, found.sbom())
+    modules.env.default("NODE_ENV", "production", scope=bp.LAUNCH)
+    modules.env.prepend("PATH", modules.path / "node_modules" / ".bin", delim=":", scope=bp.LAUNCH)
+    add_process(context, found)
+
+
+def install_node(context: bp.BuildContext, found: App) -> bp.Layer[NodeKey]:
+    """Return the layer of Node.js, of the release of the last build if that was made for the same range."""
+    wanted, source = found.node_range(context.env, context.descriptor.metadata["default-node"])
+    arch = _ARCHITECTURES.get(context.target.arch)
+    if arch is None:
+        raise bp.BuildpackError(f"there is no Node.js for {context.target.arch}", fix="build for amd64 or arm64")
+    bp.log.info(f"Node.js {wanted}, as {source} says")
+    key = NodeKey(wanted, arch)
+    if context.env.get("BP_NODE_UPDATE") == "true":
+        key, _ = choose_node(key, context.env)
+    layer = context.cached_layer("node", key=key, restored=_same_range)
+    if layer.restored:
+        layer.metadata = layer.previous or layer.metadata
+    else:
+        from registry import unpack  # noqa: PLC0415  # seldom needed
+
+        layer.metadata, release = choose_node(key, context.env)
+        bp.log.info(f"Installing Node.js {release.version}")
+        unpack(release, layer.path)
+        # Headers and manuals are 60 MB of which an app needs nothing.
+        for name in ("include", "share"):
+            shutil.rmtree(layer.path / name, ignore_errors=True)
+    return layer
+
+
+def choose_node(key: NodeKey, env: Mapping[str, str]) -> tuple[NodeKey, Release]:
+    """Return the newest release in the range, and the key that names it; ``BuildpackError`` if there is none."""
+    from registry import address, releases  # noqa: PLC0415  # seldom needed
+    from version_ranges import RangeError, best  # noqa: PLC0415
+
+    offered = releases(f"node-linux-{key.arch}", address(env))
+    try:
+        version = best(key.wanted, offered)
+    except RangeError as error:
+        raise bp.BuildpackError(f"Node.js {key.wanted}: {error}", fix="write a range as in 22.x or >=20 <23") from None
+    if version is None:
+        raise bp.BuildpackError(f"no Node.js fits {key.wanted}", fix="ask for another range")
+    return replace(key, version=version), offered[version]
+
+
+def install_npm(context: bp.BuildContext, node: bp.Layer[NodeKey]) -> bp.Layer[dict[str, str]]:
+    """Return the layer of the npm that the buildpack names."""
+    wanted: dict[str, str] = context.descriptor.metadata["npm"]
+    layer = context.cached_layer("npm", types=bp.BUILD, key=wanted, restored=bp.keep_if_same)
+    if not layer.restored:
+        from registry import Release, address, unpack  # noqa: PLC0415  # seldom needed
+
+        url = f"{address(context.env)}/npm/-/npm-{wanted['version']}.tgz"
+        unpack(Release("npm", wanted["version"], wanted["integrity"], url), layer.path)
+        program = layer.path / "bin" / "npm"
+        bp.write_atomic(
+            program, f'#!/bin/sh\nexec "{node.path}/bin/node" "{layer.path}/bin/npm-cli.js" "$@"\n'.encode()
+        )
+        program.chmod(0o755)
+    return layer
+
+
+def run_build_script(context: bp.BuildContext, found: App, key: ModulesKey, env: dict[str, str]) -> None:
+    """Run the build script with all packages at hand."""
+    layer = context.cached_layer(
+        "build-modules", types=bp.Types(0), key=replace(key, packages="all"), restored=bp.keep_if_same
+    )
+    if not layer.restored:
+        install_modules(context.app_dir, layer.path, env, "--include=dev")
+    link_modules(context.app_dir, layer.path)
+    with bp.log.timed(f"npm run build: {found.scripts['build']}"):
+        bp.run(["npm", "run", "build"], cwd=context.app_dir, env=env, fix="make it pass with: npm ci && npm run build")
+
+
+def install_modules(app_dir: Path, directory: Path, env: dict[str, str], which: str) -> None:
+    """Let npm install into a directory what the lock says."""
+    for name in (PACKAGE, "package-lock.json", "npm-shrinkwrap.json", ".npmrc"):
+        if (app_dir / name).is_file():
+            shutil.copy(app_dir / name, directory / name)
+    bp.run(["npm", "ci", which], cwd=directory, env=env, fix="make it pass with: npm ci")
+    for name in (PACKAGE, "package-lock.json", "npm-shrinkwrap.json", ".npmrc"):
+        (directory / name).unlink(missing_ok=True)
+    (directory / "node_modules").mkdir(exist_ok=True)
+    bp.normalise_modes(directory)
+
+
+def link_modules(app_dir: Path, directory: Path) -> None:
+    """Make the packages those of the app."""
+    link = app_dir / "node_modules"
+    if link.is_dir() and not link.is_symlink():
+        bp.log.warning("the app brings a node_modules of its own, which is not used")
+        shutil.rmtree(link)
+    link.unlink(missing_ok=True)
+    link.symlink_to(directory / "node_modules")
+
+
+def add_process(context: bp.BuildContext, found: App) -> None:
+    """Add what ``npm start`` would run, without npm between it and its signals."""
+    script = found.scripts.get("start")
+    if script:
+        context.launch.process(
+            "web", [*_SCRIPT_SHELL, f"exec {script}" if _is_simple(script) else script], default=True
+        )
+    elif (context.app_dir / "server.js").is_file():
+        context.launch.process("web", ["node", "server.js"], default=True)
+    else:
+        bp.log.warning(f"no process: {PACKAGE} has no start script, and there is no server.js")
+
+
+def _trusting_the_system(env: dict[str, str]) -> dict[str, str]:
+    """Let Node.js, which brings certificates of its own, trust those of the build image as other programs do."""
+    there = [env.get("SSL_CERT_FILE", ""), *(each for each in _SYSTEM_CERTIFICATES if Path(each).is_file())]
+    path = next(filter(None, there), "")
+    return {"NODE_EXTRA_CA_CERTS": path, **env} if path else env
+
+
+def _is_simple(script: str) -> bool:
+    first = script.split(maxsplit=1)[0]
+    return "=" not in first and not set(script) & set("&|;()<>`\n")
+
+
+def _same_range(old: NodeKey, new: NodeKey) -> bp.Keep | bp.Drop:
+    # Without a look into the registry nobody knows of newer releases.
+    return bp.keep_if_same(old if new.version else replace(old, version=""), new)
+
+
+if __name__ == "__main__":
+    bp.main(detect=detect, build=build)

@@ -1,0 +1,74 @@
+"""The npm registry, of which the buildpack wants the programs themselves; packages of the app are npm's work."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cnb_buildpack as bp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT = "https://registry.npmjs.org"
+_ABBREVIATED = "application/vnd.npm.install-v1+json"
+_TIMEOUT = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """One version of a package, with the digest that the registry, or the buildpack itself, gives for it."""
+
+    name: str
+    version: str
+    integrity: str
+    url: str
+
+
+def address(env: Mapping[str, str]) -> str:
+    """Return the registry that npm would use by the environment."""
+    return (env.get("npm_config_registry") or env.get("NPM_CONFIG_REGISTRY") or DEFAULT).rstrip("/")
+
+
+def releases(name: str, registry: str) -> dict[str, Release]:
+    """Return the releases of a package by version; raise ``BuildpackError`` if the registry can't tell."""
+    request = urllib.request.Request(f"{registry}/{name}", headers={"Accept": _ABBREVIATED})  # noqa: S310  # as set
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310  # see above
+            document: dict[str, Any] = json.load(response)
+        return {
+            version: Release(name, version, each["dist"]["integrity"], each["dist"]["tarball"])
+            for version, each in document["versions"].items()
+            if "integrity" in each["dist"]
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = getattr(error, "reason", None) or error
+        raise bp.BuildpackError(
+            f"{registry} tells no releases of {name}: {reason}", fix="check the network and NPM_CONFIG_REGISTRY"
+        ) from error
+
+
+def unpack(release: Release, directory: Path) -> None:
+    """Put the files of a release into a directory; raise ``BuildpackError`` for other bytes than promised."""
+    algorithm, _, digest = release.integrity.partition("-")
+    if algorithm != "sha512":
+        raise bp.BuildpackError(f"{release.name} {release.version} has no SHA-512", fix="use a newer release")
+    with tempfile.TemporaryDirectory(prefix="npm-") as temporary:
+        archive = bp.fetch(
+            release.url, Path(temporary, "package.tgz"), sha512=base64.b64decode(digest, validate=True).hex()
+        )
+        with tarfile.open(archive, "r:gz") as tar:
+            tar.extractall(temporary, filter="data")
+        # Whatever the one directory is called: npm takes its first component away.
+        root = next(path for path in sorted(Path(temporary).iterdir()) if path.is_dir())
+        for path in root.iterdir():
+            shutil.move(path, directory / path.name)
+    bp.normalise_modes(directory)
