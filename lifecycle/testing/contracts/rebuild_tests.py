@@ -57,7 +57,8 @@ def _failed(build: Build, which: str) -> Iterator[Breach]:
 def _not_kept(first: Build, second: Build) -> Iterator[Breach]:
     before, after = first.export(), second.export()
     reused = set(after.reused)
-    for layer in second.layers.all:
+    kept = [layer for layer in second.layers.all if layer.types]
+    for layer in kept:
         known = next((each for each in first.layers.all if each.id == layer.id), None)
         if known is None:
             yield Breach(f"layer {layer.id} is new in the second build", _SPEC, _KEEP)
@@ -69,7 +70,7 @@ def _not_kept(first: Build, second: Build) -> Iterator[Breach]:
             what = f"from {dict(known.metadata)} to {dict(layer.metadata)}"
             yield Breach(f"the metadata of layer {layer.id} changes {what}", _SPEC, _KEEP)
     for known in first.layers.all:
-        if known.types and known.id not in {layer.id for layer in second.layers.all}:
+        if known.types and known.id not in {layer.id for layer in kept}:
             yield Breach(f"layer {known.id} is lost in the second build", _SPEC, _KEEP)
     if before.layers != after.layers and not _changed_layers(first, second):
         added = [name for name in after.added if name in before.added]
