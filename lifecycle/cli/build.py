@@ -8,37 +8,26 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.specification import read_repository
 from lifecycle.cache.specification import read_source as read_cache_source
 from lifecycle.cache.specification import read_target as read_cache_target
-from lifecycle.cli import steps
 from lifecycle.cli.build_images import BuildImages, destination, open_image
-from lifecycle.cli.build_paths import APP, LAYERS, BuildPaths, enter, files_with_paths, own_names
+from lifecycle.cli.build_paths import BuildPaths, enter, files_with_paths, own_names
+from lifecycle.cli.build_phases import run_phases
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
-from lifecycle.cli.cache_inputs import insecure_names, open_sources, registry_of, use_of
-from lifecycle.cli.cache_repository import lease_cache, share_build, with_own_layers
-from lifecycle.cli.cache_targets import open_targets
+from lifecycle.cli.cache_inputs import open_sources, registry_of
+from lifecycle.cli.cache_specs import insecure_names
 from lifecycle.cli.flags import ParsedFlags
 from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destination, read_source
 from lifecycle.cli.key_options import options_of
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.phase_stores import cache_images, open_cache
 from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.cli.settings import Settings, resolve
 from lifecycle.cli.workspace import Workspace, app_key, cache_dir, discard, new_workspace, remember, state_dir
-from lifecycle.errors import (
-    BuildpackDetectError,
-    CacheError,
-    GenerateError,
-    InvalidFileError,
-    InvalidInputError,
-    LifecycleError,
-    NoGroupDetectedError,
-)
-from lifecycle.executables.process import run_process
+from lifecycle.errors import CacheError, InvalidFileError, InvalidInputError
 from lifecycle.files.app_source import copy_app
 from lifecycle.files.codec import load, save
 from lifecycle.launcher import launcher_path
@@ -46,16 +35,12 @@ from lifecycle.model.api import LATEST_PLATFORM_API
 from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor
 from lifecycle.oci.gojson import Struct
 from lifecycle.oci.reference import parse_tag
-from lifecycle.phases.restore_run_image import identify_run_image
-from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from lifecycle.cli.build_log import BuildLog
-    from lifecycle.model.analyzed import Analyzed
-    from lifecycle.phases.cache_sources import CacheSources
 
 _UMASK = 0o022
 _HOME = "home"
@@ -135,7 +120,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
                 open_sources, (*specs, *shared), remote, registry=registry, progress=log.progress
             )
             found = _with_own_home(environment, workspace, paths) if shared else environment
-            _run(settings, images, remote, found, log, seen=seen, source=app, warn=warn, open_caches=caches)
+            run_phases(settings, images, remote, found, log, seen=seen, source=app, warn=warn, open_caches=caches)
         finally:
             paths.release()
         facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
@@ -237,132 +222,6 @@ def _settings(
     lists = {"tag": request.tags[1:], "cache-from": request.cache_from, "cache-to": request.cache_to}
     parsed = ParsedFlags({name: (value,) for name, value in values.items()} | lists, (request.tags[0],))
     return resolve(Phase.CREATOR, LATEST_PLATFORM_API, parsed, kept)
-
-
-def _run(
-    settings: Settings,
-    images: BuildImages,
-    remote: RemoteStores,
-    environment: Mapping[str, str],
-    log: BuildLog,
-    *,
-    seen: Settings,
-    source: Path,
-    warn: Callable[[], None],
-    open_caches: Callable[..., CacheSources],
-) -> None:
-    """Run the phases; those that run buildpacks have the paths of ``seen``, and the app is a copy of ``source``."""
-    paths = steps.ImagePaths(LAYERS, APP, normalise_ancestors=True)
-    cache = open_cache(settings, remote, progress=log.progress)
-    targets = open_targets(settings, remote, progress=log.progress)
-    log.heading("Analyzing")
-    analyzed = steps.analyze(settings, images=images, cache_images=cache_images(settings, remote), paths=paths)
-    previous = analyzed.image.reference if analyzed.image else ""
-    log.note(f"previous image {previous}" if previous else "no previous image, every layer will be new")
-    log.heading("Detecting")
-    found = _detect(seen, analyzed, environment, log)
-    log.group(found.group)
-    images, found = _follow_extensions(settings, analyzed, found, images, log)
-    log.heading("Restoring")
-    lease = lease_cache(settings, remote)
-    sources = open_caches(
-        target=steps.known_target(found.analyzed), exec_env=steps.exec_env(settings), layers_dir=str(LAYERS)
-    )
-    if sources.opened:
-        sources = with_own_layers(sources, cache, found.analyzed)
-        inputs = steps.build_inputs(seen, found.analyzed, found.group, found.plan, environment=environment)
-        sources = steps.with_step_keys(settings, sources, inputs, found.analyzed, paths)
-    account = steps.restore(settings, found.analyzed, found.group, cache=cache, sources=sources, paths=paths)
-    use = use_of(settings, found.analyzed, sources, account)
-    if use is not None and sources.opened:
-        log.restored_from(use.report)
-    else:
-        log.restored(account)
-    taken = use.elsewhere if use else {}
-    shared = share_build(settings, remote, found.analyzed, images=images, taken=taken, lease=lease, source_dir=source)
-    log.heading("Building")
-    metadata = steps.build(
-        seen,
-        found.analyzed,
-        found.group,
-        found.plan,
-        environment=environment,
-        run=run_process,
-        output=log.output,
-        on_start=log.buildpack,
-        paths=paths,
-        shared=shared,
-    )
-    for row in () if shared is None else shared.rows:
-        log.note(row.told())
-    warn()
-    log.heading("Exporting")
-    ready = steps.prepare_export(settings, found.analyzed, found.group, metadata, images=images, paths=paths)
-    exported = steps.export(
-        settings,
-        ready,
-        images=images,
-        cache=cache,
-        use=use,
-        targets=targets,
-        shared=shared,
-        observe=log.layer,
-        observe_cache=log.cached,
-        progress=log.progress,
-    )
-    if exported.written.failures:
-        raise LifecycleError("; ".join(f"{name}: {why}" for name, why in exported.written.failures.items()))
-    log.result(exported.written, verdicts=exported.verdicts)
-
-
-def _detect(
-    settings: Settings, analyzed: Analyzed, environment: Mapping[str, str], log: BuildLog
-) -> steps.DetectedGroup:
-    try:
-        return steps.detect(
-            settings,
-            analyzed,
-            environment=environment,
-            run=run_process,
-            output=log.output,
-            allow_extensions=lambda: None,
-        )
-    except NoGroupPassedError as error:
-        log.attempts(error.attempts)
-        raise NoGroupDetectedError(
-            "no group of buildpacks fits this app",
-            remedy="check that APP is the directory of the app's source, or name a buildpack for it with --buildpack",
-        ) from error
-    except GroupErroredError as error:
-        log.attempts(error.attempts)
-        raise BuildpackDetectError(
-            "no group of buildpacks passed detection, and one at least failed with an error",
-            remedy="--verbose shows what its bin/detect printed",
-        ) from error
-
-
-def _follow_extensions(
-    settings: Settings, analyzed: Analyzed, found: steps.DetectedGroup, images: BuildImages, log: BuildLog
-) -> tuple[BuildImages, steps.DetectedGroup]:
-    """Return the images and the analysis with the run image that extensions chose.
-
-    Raises ``GenerateError`` when a Dockerfile would have to be applied: a build on the host has no build image, and
-    the run image is a file.
-    """
-    for dockerfile in found.dockerfiles:
-        if dockerfile.applies:
-            raise GenerateError(
-                f"extension {dockerfile.extension_id} wrote a {dockerfile.kind.file_name} with instructions, "
-                f"and applying them needs the extender",
-                remedy="build with an order without this extension, or in a platform that runs the extender",
-            )
-    before, after = analyzed.run_image, found.analyzed.run_image
-    if after is None or before is None or after.reference == before.reference:
-        return images, found
-    log.note(f"extensions switched the run image to {after.reference}")
-    images = images.with_run_image(after.reference)
-    identified = identify_run_image(found.analyzed, api=settings.api, images=images)
-    return images, replace(found, analyzed=identified)
 
 
 def _warn_of_paths(workspace: Workspace, paths: BuildPaths, log: BuildLog) -> None:

@@ -16,7 +16,7 @@ from lifecycle.cache.distributed.open import open_repository
 from lifecycle.cache.distributed.policy_file import read_policy, seconds
 from lifecycle.cache.distributed.retention import Policy, age_text
 from lifecycle.cache.specification import is_path, read_repository, redacted
-from lifecycle.cli.cache_inputs import insecure_names
+from lifecycle.cli.cache_specs import insecure_names
 from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.cli.size_text import size_text
 from lifecycle.errors import InvalidFileError, InvalidInputError, LifecycleError

@@ -6,9 +6,10 @@ import contextlib
 import json
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from lifecycle.cache.specification import DISTRIBUTED, LOCAL, REGISTRY, CacheSpec, read_source
+from lifecycle.cache.specification import DISTRIBUTED, LOCAL, REGISTRY, CacheSpec
+from lifecycle.cli.cache_specs import snapshot_path
 from lifecycle.errors import InvalidInputError, LifecycleError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import load, save
@@ -23,7 +24,7 @@ from lifecycle.phases.cache_sources import NO_SOURCES, CacheSources
 from lifecycle.progress import NO_PROGRESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.cache.sources.model import Opened
@@ -37,26 +38,6 @@ if TYPE_CHECKING:
     from lifecycle.rules.export_plan import LayerVerdict
 
 _LOG = logging.getLogger(__name__)
-_SNAPSHOT: Final = "cache-snapshot.toml"
-
-
-def source_specs(settings: Settings) -> tuple[CacheSpec, ...]:
-    """Return the values of ``-cache-from``; raise ``InvalidInputError``."""
-    return tuple(map(read_source, settings.list("cache_from")))
-
-
-def insecure_names(specs: Iterable[CacheSpec]) -> tuple[str, ...]:
-    """Return the names that may be reached without TLS because a cache says ``registry.insecure``."""
-    return tuple(spec.get("ref") for spec in specs if spec.enabled("registry.insecure", default=False))
-
-
-def cache_names(settings: Settings) -> Iterator[str]:
-    """Yield the names in registries that the caches of a phase are read from."""
-    with contextlib.suppress(LifecycleError):
-        yield from (spec.get("ref") for spec in source_specs(settings))
-    with contextlib.suppress(LifecycleError):
-        snapshot = load(CacheSnapshot, settings.path("layers") / _SNAPSHOT, missing_ok=True) or CacheSnapshot()
-        yield from (row.name for row in snapshot.cache.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +156,9 @@ def use_of(settings: Settings, analyzed: Analyzed, sources: CacheSources, accoun
     return CacheUse(report, elsewhere)
 
 
-def save_snapshot(settings: Settings, use: CacheUse | None) -> None:
-    """Leave for the exporter what the restorer found, or take away what another build left."""
-    path = settings.path("layers") / _SNAPSHOT
-    if use is not None:
-        save(path, CacheSnapshot(cache=use.report).struct())
-        return
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)
+def save_snapshot(settings: Settings, use: CacheUse) -> None:
+    """Leave for the exporter what the restorer found."""
+    save(snapshot_path(settings), CacheSnapshot(cache=use.report).struct())
 
 
 def load_snapshot(settings: Settings, remote: RemoteStores) -> CacheUse | None:
@@ -191,7 +167,7 @@ def load_snapshot(settings: Settings, remote: RemoteStores) -> CacheUse | None:
     A source that is not there any more is a warning; the export says what it lacks.
     """
     try:
-        snapshot = load(CacheSnapshot, settings.path("layers") / _SNAPSHOT, missing_ok=True)
+        snapshot = load(CacheSnapshot, snapshot_path(settings), missing_ok=True)
     except LifecycleError as error:
         _LOG.warning("Not using what the restorer said of caches: %s", error)
         return None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.cache.specification import CacheSpec, read_repository
+from lifecycle.cli.cache_specs import repository_spec
 from lifecycle.errors import LifecycleError
 from lifecycle.files.git_state import GitHead, git_head
 from lifecycle.files.half_replaced import HalfReplaced
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from lifecycle.cache.distributed.repository import Repository
     from lifecycle.cache.distributed.usage import BuildLease
+    from lifecycle.cache.specification import CacheSpec
     from lifecycle.cache.store import Cache
     from lifecycle.cli.remote_stores import RemoteStores
     from lifecycle.cli.settings import Settings
-    from lifecycle.cli.steps import ImagePaths
+    from lifecycle.cli.steps.image_paths import ImagePaths
     from lifecycle.images.store import ImageStore, NewImage, WrittenImage
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.api import PlatformApi
@@ -40,18 +41,6 @@ if TYPE_CHECKING:
 
 
 _LOG = logging.getLogger(__name__)
-
-
-def repository_spec(settings: Settings) -> CacheSpec | None:
-    """Return the value of ``-cache-repo``, ``None`` where there is none; raise ``InvalidInputError``."""
-    text = settings.text("cache_repo")
-    return read_repository(text) if text else None
-
-
-def shared_specs(settings: Settings) -> tuple[CacheSpec, ...]:
-    """Return that value as a list of none or one."""
-    found = repository_spec(settings)
-    return () if found is None else (found,)
 
 
 def with_own_layers(sources: CacheSources, cache: Cache | None, analyzed: Analyzed) -> CacheSources:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.cache.specification import INLINE, LOCAL, REGISTRY, CacheSpec, read_target
-from lifecycle.errors import CacheError, InvalidInputError, LifecycleError
+from lifecycle.cache.specification import INLINE, LOCAL, REGISTRY
+from lifecycle.cli.cache_specs import target_specs
+from lifecycle.errors import CacheError, LifecycleError
 from lifecycle.files.codec import load
 from lifecycle.files.observed_steps import load_observed
 from lifecycle.model.plan import Plan
@@ -19,6 +20,7 @@ from lifecycle.progress import NO_PROGRESS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lifecycle.cache.specification import CacheSpec
     from lifecycle.cache.store import ExportedSteps
     from lifecycle.cache.targets.contents import TargetOptions
     from lifecycle.cli.remote_stores import RemoteStores
@@ -38,39 +40,6 @@ def open_targets(settings: Settings, remote: RemoteStores, *, progress: Progress
     """Return the caches to write, ``None`` where the user named none; raise ``InvalidInputError``."""
     specs = target_specs(settings)
     return CacheTargets(specs, remote, settings, progress) if specs else None
-
-
-def target_specs(settings: Settings) -> tuple[CacheSpec, ...]:
-    """Return the values of ``-cache-to``; raise ``InvalidInputError``, also for two that write to one place."""
-    if not settings.list("cache_to"):
-        return ()
-    from lifecycle.cache.targets.contents import TargetOptions
-
-    specs = tuple(map(read_target, settings.list("cache_to")))
-    places: dict[tuple[str, ...], CacheSpec] = {}
-    for spec in specs:
-        place = _place(spec)
-        if place in places:
-            raise InvalidInputError(f"-cache-to {spec}: {places[place]} writes there too", remedy="give it once")
-        places[place] = spec
-        options = TargetOptions.of(spec)
-        if spec.type == INLINE and options.mode != "min":
-            raise InvalidInputError(
-                f"-cache-to {spec}: an image holds its launch layers only",
-                remedy="use type=registry for mode=max",
-            )
-    return specs
-
-
-def _place(spec: CacheSpec) -> tuple[str, ...]:
-    """Return where a cache goes; raise ``InvalidInputError`` for a reference that has a digest or is none."""
-    match spec.type:
-        case "registry":
-            return (spec.type, parse_tag(spec.get("ref")).name)
-        case "local":
-            return (spec.type, str(Path(spec.get("dest")).absolute()), spec.get("tag") or "latest")
-        case _:
-            return (spec.type, spec.get("ref"))
 
 
 @dataclass(slots=True)

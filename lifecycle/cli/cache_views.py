@@ -10,7 +10,7 @@ from lifecycle.cache.sources.open import Opener
 from lifecycle.cache.specification import read_source
 from lifecycle.cache.volume import VolumeCache
 from lifecycle.cli.build_log import short
-from lifecycle.cli.cache_inputs import insecure_names
+from lifecycle.cli.cache_specs import insecure_names
 from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.cli.size_text import size_text
 from lifecycle.cli.workspace import Workspace, app_key, cache_dir, state_dir

@@ -39,7 +39,7 @@ def main() -> None:
             signal.signal(number, _end)
     try:
         if name in list(Phase):
-            from lifecycle.cli.phases import run_phase
+            from lifecycle.cli.phases.running import run_phase
 
             sys.exit(run_phase(Phase(name), arguments, os.environ))
         from lifecycle.cli.commands import run_commands

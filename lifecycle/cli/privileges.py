@@ -13,17 +13,10 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.cache.specification import is_path
-from lifecycle.cli.cache_inputs import cache_names
-from lifecycle.cli.cache_repository import shared_specs
-from lifecycle.cli.cache_targets import target_specs
+from lifecycle.cli.cache_specs import cache_names, shared_specs, target_specs
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import LifecycleError
-from lifecycle.files.codec import load
 from lifecycle.files.ownership import Owner, give_directory
-from lifecycle.model.analyzed import Analyzed
-from lifecycle.model.run import Run, Stack
-from lifecycle.oci.reference import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -122,6 +115,10 @@ def _images(settings: Settings) -> Iterator[str]:
     yield from (*settings.images, *settings.list("tag"))
     for name in ("previous_image", "build_image", "run_image", "image"):
         yield settings.text(name)
+    from lifecycle.files.codec import load
+    from lifecycle.model.analyzed import Analyzed
+    from lifecycle.model.run import Run, Stack
+
     # A file that can't be used is told by who uses it.
     with contextlib.suppress(LifecycleError):
         run = load(Run, settings.path("run"), missing_ok=True) or Run()
@@ -138,6 +135,8 @@ def _images(settings: Settings) -> Iterator[str]:
 
 
 def _references(names: Sequence[str]) -> list[Reference]:
+    from lifecycle.oci.reference import parse_reference
+
     references = []
     for name in filter(None, dict.fromkeys(names)):
         with contextlib.suppress(LifecycleError):
@@ -149,10 +148,19 @@ def _give_directories(settings: Settings, owner: Owner) -> None:
     paths = [settings.optional_path(name) for name in _GIVEN.get(settings.phase, ())]
     if settings.phase in _WRITE_IMAGES:
         paths += [Path(spec.get("dest")) for spec in target_specs(settings) if spec.get("dest")]
-        paths += [Path(spec.get("ref")) for spec in shared_specs(settings) if is_path(spec.get("ref"))]
+        paths += _shared_directories(settings)
     for path in (*paths, *_ALSO_GIVEN.get(settings.phase, ())):
         if path is not None:
             give_directory(path, owner)
+
+
+def _shared_directories(settings: Settings) -> list[Path]:
+    specs = shared_specs(settings)
+    if not specs:
+        return []
+    from lifecycle.cache.specification import is_path
+
+    return [Path(spec.get("ref")) for spec in specs if is_path(spec.get("ref"))]
 
 
 def _drop(owner: Owner) -> None:

@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 
 import lifecycle
-from lifecycle.cli import steps
+from lifecycle.cli.steps import export
 from lifecycle.cli.main import main
 from lifecycle.executables.namespace import enter
 from lifecycle.model.build_metadata import LauncherSource
@@ -181,7 +181,7 @@ def _ours(command: dict) -> None:
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="surrogateescape")
     claimed = LauncherSource(**command["launcher"])
-    steps.LauncherSource = lambda **_: claimed
+    export.LauncherSource = lambda **_: claimed
     main()
     raise SystemExit(0)
 

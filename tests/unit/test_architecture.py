@@ -207,7 +207,7 @@ def test_buildpacks_share_the_specification_with_the_lifecycle_and_no_code():
     "module",
     [
         "lifecycle.cli.main",
-        "lifecycle.cli.phases",
+        "lifecycle.cli.phases.running",
         "lifecycle.phases.detect",
         "lifecycle.phases.generate",
         "lifecycle.phases.build",

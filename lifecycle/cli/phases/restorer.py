@@ -1,0 +1,50 @@
+"""The restorer.  Spec: platform.md "Restorer"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lifecycle.cli.phase_names import Phase
+from lifecycle.cli.phase_stores import open_cache
+from lifecycle.cli.phases import named_caches
+from lifecycle.cli.steps.inputs import read_analyzed_if_usable, read_group, read_run
+from lifecycle.cli.steps.restore import restore
+from lifecycle.files.codec import load, save
+from lifecycle.model.api import PlatformFeature
+from lifecycle.phases.restore_run_image import identify_run_image, must_be_identified, with_readable_run_image
+
+if TYPE_CHECKING:
+    from lifecycle.cli.phases.running import Running
+    from lifecycle.cli.settings import Settings
+    from lifecycle.model.plan import Plan
+
+
+def restorer(running: Running, settings: Settings) -> None:
+    """Bring back layers; leave analyzed.toml with the run image of the build, and what caches gave."""
+    group = read_group(settings)
+    analyzed = read_analyzed_if_usable(settings)
+    if PlatformFeature.RESTORER_READS_RUN_TOML in settings.api:
+        analyzed = with_readable_run_image(analyzed, run=read_run(settings), images=running.images(settings))
+    if must_be_identified(analyzed, group):
+        analyzed = identify_run_image(analyzed, api=settings.api, images=running.images(settings))
+    save(settings.path("analyzed"), analyzed.struct())
+    cache = open_cache(settings, running.remote)
+    named_caches.lease(running, settings)
+    sources = named_caches.open_sources(
+        running,
+        settings,
+        analyzed,
+        group,
+        plan=lambda: _plan(settings),
+        written=analyzed.image.reference if analyzed.image else "",
+        cache=cache,
+    )
+    running.step = Phase.RESTORER
+    account = restore(settings, analyzed, group, cache=cache, sources=sources)
+    named_caches.leave_for_exporter(settings, named_caches.use_of(settings, analyzed, sources, account))
+
+
+def _plan(settings: Settings) -> Plan:
+    from lifecycle.model.plan import Plan
+
+    return load(Plan, settings.path("plan"), missing_ok=True) or Plan()
