@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import BuildError, LifecycleError
+from lifecycle.errors import BuildError
 from lifecycle.files.codec import load
 from lifecycle.model.ids import directory_name
 from lifecycle.model.launch import Build as BuildToml
@@ -20,6 +20,7 @@ from lifecycle.testing.log import Log
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lifecycle.errors import LifecycleError
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.build_metadata import Process
     from lifecycle.model.group import Group
@@ -164,8 +165,6 @@ class Build:
     @cached_property
     def _image(self) -> AppImage:
         outcome = self._outcome
-        if self._at.path != self._session.place.layers:
-            raise LifecycleError("a later build has taken the place of this one", remedy="export before rebuild()")
         return self._session.export(outcome.analyzed, outcome.group, self._built)
 
     def rebuild(

@@ -75,12 +75,6 @@ class Call:
     log: Log
     plan: str = ""
 
-    @property
-    def title(self) -> str:
-        """What ran and how it ended, for a report."""
-        executable = Path(self.command.argv[0])
-        return f"bin/{executable.name} of {executable.parents[1]} {ending(self.status)}"
-
 
 def ending(status: int) -> str:
     """Say how a process ended."""

@@ -90,7 +90,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for used in getattr(item, "funcargs", {}).values():
             logs = getattr(used, "logs", None)
             if isinstance(logs, LogBook):
-                report.sections += [(f"log of {title}", log.tail) for title, log in logs.entries]
+                report.sections += [(f"log of {title}", log.tail) for title, log in logs.entries if log]
     return report
 
 

@@ -27,7 +27,7 @@ from lifecycle.phases.generate import GenerateInputs, generate
 from lifecycle.phases.restore import RestoredLayers, RestoreInputs, restore
 from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
 from lifecycle.testing.cache import MemoryCache
-from lifecycle.testing.conditions import ConditionedRunner, Conditions, Recorder
+from lifecycle.testing.conditions import ConditionedRunner, Conditions, Recorder, ending
 from lifecycle.testing.detection import Detection, report_of
 from lifecycle.testing.image import AppImage
 from lifecycle.testing.in_process import InProcessRunner, OneByOne
@@ -119,7 +119,8 @@ class Session:
             return self._runner(command, output=output)
 
     def _heard(self, call: Call) -> None:
-        self.given.logs.add(call.title, call.log)
+        name = Path(call.command.argv[0]).name
+        self.given.logs.add(f"bin/{name} of {self.module_of(call)}, which {ending(call.status)}", call.log)
 
     def module_of(self, call: Call) -> TestedModule:
         """Return the module whose executable ran."""
