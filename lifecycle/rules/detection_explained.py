@@ -142,7 +142,7 @@ def _search(index: int, attempt: Attempt, known: tuple[Account, ...]) -> list[Su
 
 def _judged(group: _Group, known: tuple[Account, ...]) -> tuple[tuple[Choice, ...], list[_Group]]:
     """Return who takes part if the group passes, else the groups that one more change makes of it."""
-    barred = [each for each in group.members if each.verdict is not Verdict.PASS and not _may_be_absent(each)]
+    barred = [each for each in group.members if each.verdict is not Verdict.PASS and not each.optional]
     if barred:
         return (), [_without(group, barred[0])]
     members = [each for each in group.members if each.verdict is Verdict.PASS]
@@ -151,11 +151,6 @@ def _judged(group: _Group, known: tuple[Account, ...]) -> tuple[tuple[Choice, ..
     if made and made[-1].kept:
         return made[-1].kept, []
     return (), [changed for problem in _obstacles(made) for changed in _remedies(group, problem, known)]
-
-
-def _may_be_absent(account: Account) -> bool:
-    """Say whether the group can do without a module whose ``bin/detect`` did not pass; an error is no absence."""
-    return account.optional and account.verdict is not Verdict.ERROR
 
 
 def _obstacles(made: Sequence[Trial]) -> list[Problem]:
