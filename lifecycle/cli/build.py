@@ -16,7 +16,7 @@ from lifecycle.cache.specification import read_source as read_cache_source
 from lifecycle.cache.specification import read_target as read_cache_target
 from lifecycle.cli.build_images import BuildImages, destination, open_image
 from lifecycle.cli.build_paths import BuildPaths, enter, files_with_paths, own_names
-from lifecycle.cli.build_phases import run_phases
+from lifecycle.cli.build_phases import explain_detection, run_phases
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.cache_inputs import open_sources, registry_of
 from lifecycle.cli.cache_specs import insecure_names
@@ -71,10 +71,14 @@ class BuildRequest:
     process_type: str = ""
     uid: int = 1000
     gid: int = 1000
+    explain: bool = False
 
 
 def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: BuildLog) -> None:
-    """Build the image and make the build the last one; raise ``LifecycleError``, leaving what was before as it is."""
+    """Build the image and make the build the last one; raise ``LifecycleError``, leaving what was before as it is.
+
+    If the request is to ``explain``, say what detection comes to, and leave all as it is.
+    """
     output = read_destination(request.output) if request.output else None
     app = _checked_app(request, output)
     for tag in request.tags:
@@ -90,15 +94,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     insecure = (*request.insecure_registries, *insecure_names((*specs, *target_specs, *shared)))
     remote = RemoteStores(environment, insecure=insecure, progress=log.progress)
     images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
-    cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
-    if request.clear_cache:
-        shutil.rmtree(cache, ignore_errors=True)
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CacheError(
-            f"can't be made: {error.strerror}", where=cache, remedy="choose a --cache-dir that this user can write"
-        ) from error
+    cache = _made_cache_dir(request, app, environment)
     workspace = new_workspace(state / "builds" / app_key(app))
     try:
         files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude)
@@ -113,6 +109,10 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
             seen = _settings(paths, *given)
             # A link to a directory is no directory: our own work on it needs its own name.
             settings = seen if paths.mounts else _settings(own_names(workspace), *given)
+            if request.explain:
+                explain_detection(settings, images, environment, log, seen=seen)
+                discard(workspace)
+                return
             warn = functools.partial(_warn_of_paths, workspace, paths, log)
             in_registry = output is not None and output.place is Place.REGISTRY
             registry = registry_of(request.tags[0]) if in_registry else ""
@@ -128,6 +128,19 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     except BaseException:
         discard(workspace)
         raise
+
+
+def _made_cache_dir(request: BuildRequest, app: Path, environment: Mapping[str, str]) -> Path:
+    cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
+    if request.clear_cache and not request.explain:
+        shutil.rmtree(cache, ignore_errors=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"can't be made: {error.strerror}", where=cache, remedy="choose a --cache-dir that this user can write"
+        ) from error
+    return cache
 
 
 def _checked_app(request: BuildRequest, output: Location | None) -> Path:

@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from lifecycle.images.store import WrittenImage
     from lifecycle.model.cache_report import CacheReport, LayerRow
     from lifecycle.model.group import Group
+    from lifecycle.model.plan import Plan
     from lifecycle.phases.restore import RestoredLayers
     from lifecycle.rules.detection import Attempt
+    from lifecycle.rules.detection_explained import Suggestion
     from lifecycle.rules.export_plan import LayerVerdict
 
 _VERBS: Final = {"add": "added", "reuse": "reused", "refuse": "refused"}
@@ -153,6 +155,23 @@ class BuildLog:
                 self._event("attempt", group=number, id=account.id, version=account.version, fate=word, reason=why)
                 name = f"{account.id} {account.version}"
                 self._say(f"    {'  ' * several}{word:<7}  {name:<{width}}  {why}".rstrip())
+
+    def suggestions(self, found: Sequence[Suggestion]) -> None:
+        """Say how groups that failed would pass; shown even when quiet."""
+        for each in found:
+            changes = [str(change) for change in each.changes]
+            self._event("suggestion", group=each.group + 1, changes=changes, builds=list(each.taking_part))
+            self._say(f"    group {each.group + 1} would pass: {each}")
+
+    def plan(self, plan: Plan) -> None:
+        """Say of each dependency who provides it, and what is asked of it."""
+        for entry in plan.entries:
+            names = list(dict.fromkeys(require.name for require in entry.requires))
+            providers = [f"{provider.id} {provider.version}" for provider in entry.providers]
+            asked = [require.metadata for require in entry.requires if require.metadata]
+            self._event("plan", names=names, providers=providers, metadata=asked)
+            told = "; ".join(", ".join(f"{key} = {value}" for key, value in each.items()) for each in asked)
+            self._line(f"    {', '.join(names)} from {', '.join(providers)}{f' ({told})' if told else ''}")
 
     def buildpack(self, buildpack: Buildpack) -> None:
         """Begin a buildpack's turn."""

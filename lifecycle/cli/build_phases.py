@@ -21,9 +21,10 @@ from lifecycle.errors import BuildpackDetectError, GenerateError, LifecycleError
 from lifecycle.executables.process import run_process
 from lifecycle.phases.restore_run_image import identify_run_image
 from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
+from lifecycle.rules.detection_explained import about_order, suggestions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.cli.build_images import BuildImages
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from lifecycle.cli.settings import Settings
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.phases.cache_sources import CacheSources
+    from lifecycle.rules.detection import Attempt
 
 
 def run_phases(
@@ -108,7 +110,41 @@ def run_phases(
     log.result(exported.written, verdicts=exported.verdicts)
 
 
-def _detect(settings: Settings, analyzed: Analyzed, environment: Mapping[str, str], log: BuildLog) -> DetectedGroup:
+def explain_detection(
+    settings: Settings,
+    images: BuildImages,
+    environment: Mapping[str, str],
+    log: BuildLog,
+    *,
+    seen: Settings,
+) -> None:
+    """Run the phases up to detection and say what became of each buildpack that was tried, and why.
+
+    Raises ``DetectionError`` where none passed, after saying what order would.
+    """
+    log.heading("Analyzing")
+    analyzed = analyze(settings, images=images, paths=ImagePaths(LAYERS, APP, normalise_ancestors=True))
+    log.heading("Detecting")
+    found = _detect(seen, analyzed, environment, log, explains=True)
+    log.attempts(found.attempts)
+    log.suggestions(suggestions(found.attempts))
+    log.heading("Would build with")
+    log.group(found.group)
+    log.plan(found.resolved)
+
+
+def _detect(
+    settings: Settings, analyzed: Analyzed, environment: Mapping[str, str], log: BuildLog, *, explains: bool = False
+) -> DetectedGroup:
+    """Detect; say of groups that fail why, and what order would pass: with ``explains`` whatever it takes."""
+
+    def explain(attempts: Sequence[Attempt], otherwise: str) -> str:
+        """Return what to do."""
+        found = [each for each in suggestions(attempts) if explains or about_order(each)]
+        log.attempts(attempts)
+        log.suggestions(found)
+        return "change the order as told above" if any(map(about_order, found)) else otherwise
+
     try:
         return detect(
             settings,
@@ -119,13 +155,13 @@ def _detect(settings: Settings, analyzed: Analyzed, environment: Mapping[str, st
             allow_extensions=lambda: None,
         )
     except NoGroupPassedError as error:
-        log.attempts(error.attempts)
-        raise NoGroupDetectedError(
-            "no group of buildpacks fits this app",
-            remedy="check that APP is the directory of the app's source, or name a buildpack for it with --buildpack",
-        ) from error
+        remedy = explain(
+            error.attempts,
+            "check that APP is the directory of the app's source, or name a buildpack for it with --buildpack",
+        )
+        raise NoGroupDetectedError("no group of buildpacks fits this app", remedy=remedy) from error
     except GroupErroredError as error:
-        log.attempts(error.attempts)
+        explain(error.attempts, "")
         raise BuildpackDetectError(
             "no group of buildpacks passed detection, and one at least failed with an error",
             remedy="--verbose shows what its bin/detect printed",

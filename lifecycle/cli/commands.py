@@ -163,6 +163,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
         list[str] | None,
         typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
     ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say which buildpacks fit; build nothing.")] = False,  # noqa: FBT002
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings, errors.")] = False,  # noqa: FBT002
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="What the phases do in detail.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,  # noqa: FBT002
@@ -201,6 +202,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
             process_type=process,
             uid=uid,
             gid=gid,
+            explain=explain,
         )
         build_image(request, environment=os.environ, log=log)
     except LifecycleError as error:

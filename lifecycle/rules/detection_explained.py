@@ -82,6 +82,11 @@ class Suggestion:
         return f"{'; and '.join(map(str, self.changes))} (would build with {would})"
 
 
+def about_order(suggestion: Suggestion) -> bool:
+    """Say whether a suggestion leaves every buildpack in and is about their order alone."""
+    return all(change.kind not in {Kind.MAKE_OPTIONAL, Kind.LEAVE_OUT} for change in suggestion.changes)
+
+
 @dataclass(frozen=True, slots=True)
 class _Group:
     """A group as it might be, with the changes that lead to it."""

@@ -135,6 +135,9 @@ def test_a_failed_detection_tells_what_became_of_each_member_of_each_group(lifec
         "    group 3 of 3\n"
         "      passed   test/provides-x 0.1.0\n"
         "      error    test/errors-detect 0.1.0       bin/detect exited with status 1: out of luck\n"
+        "    group 2 would pass: add test/provides-x@0.1.0 before test/requires-x@0.1.0: it provides x, which "
+        "test/requires-x requires (would build with test/provides-x@0.1.0, test/requires-x@0.1.0, "
+        "samples/hello-processes@0.0.1)\n"
         "error: no group of buildpacks passed detection, and one at least failed with an error\n"
         "       --verbose shows what its bin/detect printed\n"
     )
@@ -150,6 +153,37 @@ def test_a_failed_detection_is_told_when_quiet_too(lifecycle, builder):
         "error: no group of buildpacks fits this app\n"
         "       check that APP is the directory of the app's source, or name a buildpack for it with --buildpack\n"
     )
+
+
+def test_an_explanation_tells_who_would_build_and_builds_nothing(lifecycle, builder):
+    builder.order(["test/fails-detect"], ["test/provides-x", "test/requires-x"], extensions=False)
+    done = lifecycle(*builder.arguments(), "--explain")
+    assert done.stdout == ""
+    assert done.stderr.split("==> Detecting\n")[1] == (
+        "    group 1 of 2\n"
+        "      failed   test/fails-detect 0.1.0  nothing here for me\n"
+        "    group 2 of 2\n"
+        "      passed   test/provides-x 0.1.0\n"
+        "      passed   test/requires-x 0.1.0\n"
+        "==> Would build with\n"
+        "    test/provides-x 0.1.0\n"
+        "    test/requires-x 0.1.0\n"
+        "    x from test/provides-x 0.1.0 (by = requires-x)\n"
+    )
+    assert lifecycle("run", check=False).returncode != 0
+
+
+def test_an_explanation_tells_what_order_would_pass(lifecycle, builder):
+    builder.order(["test/requires-x", "test/provides-x"], extensions=False)
+    done = lifecycle(*builder.arguments(), "--explain", "--json", check=False)
+    assert done.returncode == 20
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    [suggestion] = [event for event in events if event["event"] == "suggestion"]
+    assert suggestion["changes"] == [
+        "put test/provides-x@0.1.0 before test/requires-x@0.1.0: it provides x, which test/requires-x requires"
+    ]
+    assert suggestion["builds"] == ["test/provides-x@0.1.0", "test/requires-x@0.1.0"]
+    assert events[-1]["remedy"] == "change the order as told above"
 
 
 def test_buildpacks_and_an_order_exclude_each_other(lifecycle, tmp_path):

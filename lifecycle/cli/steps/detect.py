@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lifecycle.cli.steps.inputs import exec_env, known_target, read_run
@@ -10,6 +10,7 @@ from lifecycle.errors import DetectionError
 from lifecycle.files.codec import load
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.descriptor import Order, System
+from lifecycle.model.plan import Plan
 from lifecycle.phases.detect import DetectInputs
 from lifecycle.phases.detect import detect as phase
 
@@ -20,18 +21,23 @@ if TYPE_CHECKING:
     from lifecycle.executables.process import Runner
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.group import Group
-    from lifecycle.model.plan import Plan
     from lifecycle.phases.generate import GeneratedDockerfile
+    from lifecycle.rules.detection import Attempt
 
 
 @dataclass(frozen=True, slots=True)
 class DetectedGroup:
-    """What detection leaves: group, plan, the analysis as extensions changed it, and their Dockerfiles."""
+    """What detection leaves: group, plan, the analysis as extensions changed it, and their Dockerfiles.
+
+    ``plan`` lacks what extensions met, ``resolved`` has it.  ``attempts`` account for the groups that were tried.
+    """
 
     group: Group
     plan: Plan
     analyzed: Analyzed
     dockerfiles: tuple[GeneratedDockerfile, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    resolved: Plan = field(default_factory=Plan)
 
 
 def detect(
@@ -71,7 +77,9 @@ def detect(
     )
     detected = phase(inputs, run=run)
     if not detected.group.group_extensions:
-        return DetectedGroup(detected.group, detected.plan, analyzed)
+        return DetectedGroup(
+            detected.group, detected.plan, analyzed, attempts=detected.attempts, resolved=detected.plan
+        )
     if not generates:
         raise DetectionError(
             "detected order contains extensions which is not supported by the creator",
@@ -97,4 +105,11 @@ def detect(
         run=run,
         output=output,
     )
-    return DetectedGroup(detected.group, generated.plan, generated.analyzed, generated.dockerfiles)
+    return DetectedGroup(
+        detected.group,
+        generated.plan,
+        generated.analyzed,
+        generated.dockerfiles,
+        attempts=detected.attempts,
+        resolved=detected.plan,
+    )
