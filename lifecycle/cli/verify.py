@@ -73,7 +73,8 @@ def verify(request: VerifyRequest, *, environment: Mapping[str, str], out: TextI
         prefix = _hostname_prefix(environment)
         for index, (place, layout) in enumerate(zip(places, layouts, strict=True)):
             log.heading(f"Build {index + 1} of {len(places)}")
-            _wait_for_another_time()
+            if index:
+                _wait_for_another_time()
             with _fewer_processors(wanted=index > 0):
                 code = place.build(
                     request, layout, environment, [place.host if each == _HOST_NAME else each for each in prefix]
