@@ -1,0 +1,172 @@
+"""Our buildpacks with the registries that they are for: an app is built twice, started and asked.
+
+The second build has to take every layer from the first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+BUILDPACKS = Path(__file__).parents[2] / "buildpacks"
+PATIENCE = 30
+
+
+def reachable(url):
+    try:
+        urllib.request.urlopen(url, timeout=10).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def lifecycle(tmp_path):
+    environment = {**os.environ, "HOME": str(tmp_path / "home"), "XDG_STATE_HOME": "", "XDG_CACHE_HOME": ""}
+    (tmp_path / "home").mkdir()
+
+    def start(*arguments, **variables):
+        return subprocess.Popen(
+            [sys.executable, "-m", "lifecycle", *map(str, arguments)],
+            env=environment | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+@pytest.fixture
+def built_twice(lifecycle, tmp_path):
+    """Build an app twice and return the log of the second build."""
+
+    def build(files, *buildpacks):
+        app = tmp_path / "app"
+        for name, text in files.items():
+            (app / name).parent.mkdir(parents=True, exist_ok=True)
+            (app / name).write_text(text)
+        named = [word for each in buildpacks for word in ("--buildpack", BUILDPACKS / each)]
+        logs = []
+        for _ in range(2):
+            process = lifecycle("build", app, *named)
+            log, _ = process.communicate()
+            assert process.returncode == 0, log
+            logs.append(log)
+        first, second = (line for log in logs for line in log.splitlines() if line.startswith("image id"))
+        assert first == second
+        assert "every layer was reused" in logs[1], logs[1]
+        return logs[1]
+
+    return build
+
+
+@pytest.fixture
+def answer(lifecycle):
+    """Start the app that was built and return what it answers."""
+
+    @contextmanager
+    def started():
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        process = lifecycle("run", PORT=str(port))
+        try:
+            yield f"http://127.0.0.1:{port}/", process
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate(timeout=PATIENCE)
+
+    def ask():
+        with started() as (url, process):
+            until = time.monotonic() + PATIENCE
+            while True:
+                try:
+                    with urllib.request.urlopen(url, timeout=5) as response:
+                        return response.read().decode()
+                except OSError:
+                    if process.poll() is not None or time.monotonic() > until:
+                        raise AssertionError("the app does not answer") from None
+                    time.sleep(0.05)
+
+    return ask
+
+
+@pytest.fixture
+def debian():
+    if shutil.which("apt-get") is None or not reachable("http://deb.debian.org/debian/"):
+        pytest.skip("apt or Debian's packages are not at hand")
+
+
+def test_a_static_site_is_served_by_debian_s_nginx(built_twice, answer, debian):
+    built_twice({"public/index.html": "<h1>hello</h1>\n"}, "ca-certificates", "static")
+    assert answer() == "<h1>hello</h1>\n"
+
+
+def test_programs_of_an_aptfile_are_there_for_the_app(built_twice, lifecycle, debian):
+    built_twice({"Aptfile": "tree\njq\n", "Procfile": "web: echo '[1]' | jq -c '[.[]+1]'\n"}, "apt", "procfile")
+    output, _ = lifecycle("run").communicate()
+    assert output == "[2]\n"
+
+
+def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer):
+    if not reachable("https://registry.npmjs.org/"):
+        pytest.skip("the npm registry is not at hand")
+    package = {
+        "name": "hello",
+        "version": "1.0.0",
+        "engines": {"node": "22.x"},
+        "scripts": {
+            "build": "node -e \"require('semver'); require('fs').writeFileSync('built', 'by npm')\"",
+            "start": "node server.js",
+        },
+        "dependencies": {"is-number": "7.0.0"},
+        "devDependencies": {"semver": "7.5.4"},
+    }
+    lock = {
+        "name": "hello",
+        "version": "1.0.0",
+        "lockfileVersion": 3,
+        "requires": True,
+        "packages": {
+            "": {
+                "name": "hello",
+                "version": "1.0.0",
+                "dependencies": {"is-number": "7.0.0"},
+                "devDependencies": {"semver": "7.5.4"},
+            },
+            "node_modules/is-number": {
+                "version": "7.0.0",
+                "resolved": "https://registry.npmjs.org/is-number/-/is-number-7.0.0.tgz",
+                "integrity": "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng==",
+            },
+            "node_modules/lru-cache": {"version": "6.0.0", "dev": True, "dependencies": {"yallist": "^4.0.0"}},
+            "node_modules/semver": {"version": "7.5.4", "dev": True, "dependencies": {"lru-cache": "^6.0.0"}},
+            "node_modules/yallist": {"version": "4.0.0", "dev": True},
+        },
+    }
+    server = (
+        "const fs = require('fs'); const isNumber = require('is-number');\n"
+        "require('http').createServer((_, response) => response.end("
+        "`${isNumber(5)} ${fs.readFileSync('built')} ${fs.existsSync('node_modules/semver')} ${process.env.NODE_ENV}`"
+        ")).listen(process.env.PORT);\n"
+    )
+    files = {"package.json": json.dumps(package), "package-lock.json": json.dumps(lock), "server.js": server}
+    log = built_twice(files, "node")
+    assert "Reusing layer modules" in log
+    assert answer() == "true by npm false production"
