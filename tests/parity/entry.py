@@ -6,18 +6,21 @@ a user namespace.  In it one uid stands for the user of the build, so that ids i
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
 import pkgutil
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
 
+from pydantic import BaseModel
+
 import lifecycle
-from lifecycle.cli.steps import export
 from lifecycle.cli.main import main
 from lifecycle.executables.namespace import enter
 from lifecycle.model.build_metadata import LauncherSource
@@ -32,52 +35,98 @@ _SETTLED = 30.0
 
 def serve() -> None:
     """Answer requests until there are no more."""
+    _warm()
+    with contextlib.ExitStack() as stack:
+        network = _Network(stack)
+        for line in sys.stdin:
+            try:
+                answer = _apart(json.loads(line), network)
+            except Exception:  # noqa: BLE001  # it is the answer
+                answer = json.dumps({"problem": traceback.format_exc()})
+            sys.stdout.write(answer + "\n")
+            sys.stdout.flush()
+
+
+def _warm() -> None:
+    """Do once what else every run would do: import all modules and build all models."""
     for module in pkgutil.walk_packages(lifecycle.__path__, "lifecycle."):
         with contextlib.suppress(ImportError):  # of the hook that builds distributions
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)  # the build's user may be unable to read the interpreter's library
-    for line in sys.stdin:
-        request = json.loads(line)
-        reader, writer = os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(reader)
-            with os.fdopen(writer, "w") as stream:
-                try:
-                    answer = {"results": _run(request)}
-                except BaseException:  # noqa: BLE001  # the child has no caller
-                    answer = {"problem": traceback.format_exc()}
-                json.dump(answer, stream)
-            os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader) as stream:
-            sys.stdout.write(stream.read() + "\n")
-        sys.stdout.flush()
-        os.waitpid(child, 0)
+    models = [BaseModel]
+    for model in models:
+        models += model.__subclasses__()
+    for model in models[1:]:
+        model.model_rebuild()
+    gc.collect()
+    gc.freeze()  # runs are forks: what is not visited is not copied
 
 
-def _run(request: dict) -> list[dict]:
+def _apart(request: dict, network: "_Network") -> str:
+    """Return the answer, in JSON, of a child in which a request is run."""
     root = Path(request["root"])
+    network.prepare(root, registry=request.get("registry", False))
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        with os.fdopen(writer, "w") as stream:
+            try:
+                answer = {"results": _run(root, request["commands"], ordinary_user=network.ordinary_user)}
+            except BaseException:  # noqa: BLE001  # the child has no caller
+                answer = {"problem": traceback.format_exc()}
+            json.dump(answer, stream)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as stream:
+        answer = stream.read()
+    os.waitpid(child, 0)
+    return answer
+
+
+class _Network:
+    """This process's network, in which localhost:5000 is a docker-registry: a name that no other process can take here.
+
+    One registry serves all requests; ``prepare`` gives it the storage of the next one.
+    """
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._storage: Path | None = None
+        self._user, self._group = os.getuid(), os.getgid()
+        self.ordinary_user = bool(self._user)
+
+    def prepare(self, root: Path, *, registry: bool) -> None:
+        """Make ``root`` that of the next request; raise OSError where the host refuses namespaces."""
+        if os.getuid():
+            _become(self._libc, 0, 0, self._user, self._group)
+        if not registry:
+            return
+        if self._storage is None:
+            made = tempfile.TemporaryDirectory(prefix="parity-registry", dir=root.parent)
+            directory = Path(self._stack.enter_context(made))
+            if self._libc.unshare(_NEWNET):
+                raise OSError(ctypes.get_errno(), "no network of its own")
+            self._stack.enter_context(_registry(directory))
+            self._storage = directory / "storage"
+        self._storage.unlink(missing_ok=True)
+        (root / "registry").mkdir(exist_ok=True)
+        self._storage.symlink_to(root / "registry" / "storage")
+
+
+def _run(root: Path, commands: list[dict], *, ordinary_user: bool) -> list[dict]:
     scratch = root / "view"
     scratch.mkdir(exist_ok=True)
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.getuid(), os.getgid()
-    if user:
-        _become(libc, 0, 0, user, group)
     enter({f"/{name}": root / name for name in MOUNTS if (root / name).is_dir()}, scratch)
-    if request.get("registry") and libc.unshare(_NEWNET):
-        raise OSError(ctypes.get_errno(), "no network of its own")
-    with contextlib.ExitStack() as stack:
-        if request.get("registry"):
-            stack.enter_context(_registry(root / "registry"))
-        if user:
-            _become(libc, BUILDER, BUILDER, 0, 0)
-        results = []
-        for each in request["commands"]:
-            results.append(_command(each, root / "output"))
-            if results[-1]["code"]:
-                break
-        return results
+    if ordinary_user:
+        _become(ctypes.CDLL(None, use_errno=True), BUILDER, BUILDER, 0, 0)
+    results = []
+    for each in commands:
+        results.append(_command(each, root / "output"))
+        if results[-1]["code"]:
+            break
+    return results
 
 
 def _become(libc: ctypes.CDLL, uid: int, gid: int, from_uid: int, from_gid: int) -> None:
@@ -90,21 +139,23 @@ def _become(libc: ctypes.CDLL, uid: int, gid: int, from_uid: int, from_gid: int)
 
 @contextlib.contextmanager
 def _registry(directory: Path):
-    """Run docker-registry as localhost:5000, which is a name that no other process can take here."""
+    """Run docker-registry as localhost:5000."""
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     configuration = directory / "config.json"
     configuration.write_text(
         json.dumps(
             {
                 "version": "0.1",
-                "log": {"level": "error"},
+                "log": {"level": "error", "accesslog": {"disabled": True}},
                 "storage": {"filesystem": {"rootdirectory": str(directory / "storage")}, "delete": {"enabled": True}},
                 "http": {"addr": "127.0.0.1:5000"},
             }
         )
     )
     with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(["docker-registry", "serve", configuration], stdout=log, stderr=log)
+        server = subprocess.Popen(
+            ["docker-registry", "serve", configuration], stdout=log, stderr=log, env={**os.environ, "GOGC": "1000"}
+        )
     try:
         _wait_for(server, directory / "log")
         yield
@@ -181,7 +232,9 @@ def _ours(command: dict) -> None:
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape")
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="surrogateescape")
     claimed = LauncherSource(**command["launcher"])
-    export.LauncherSource = lambda **_: claimed
+    for name, module in sys.modules.items():
+        if name.startswith("lifecycle.cli.") and hasattr(module, "LauncherSource"):
+            module.LauncherSource = lambda **_: claimed
     main()
     raise SystemExit(0)
 
