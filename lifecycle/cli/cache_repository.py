@@ -141,7 +141,7 @@ class SharedBuild:
         if any(not row.record for row in self.rows):
             return image
         try:
-            settled = settle_image(self.repository, image)
+            settled = settle_image(self.repository, image, self.lease.snapshot if self.lease else frozenset())
         except LifecycleError as error:
             if self._strict:
                 raise

@@ -16,7 +16,7 @@ from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publish import fetch_publication
 from lifecycle.cache.distributed.registry_repository import RegistryRepository
 from lifecycle.cache.distributed.retention import Policy, kept
-from lifecycle.cache.distributed.retention_tags import Ended
+from lifecycle.cache.distributed.retention_tags import Ended, Unneeded
 from lifecycle.cache.distributed.tags import Closed, Decided
 from lifecycle.cache.distributed.usage import NOTE_TYPE, BuildNote, read_note
 from lifecycle.errors import CacheError, CorruptImageError, RegistryBusyError, RegistryError, VerificationError
@@ -54,6 +54,7 @@ class Collector:
         written = removed = 0
         while not (planned := self._round(names, now, confirmed)).empty:
             before = set(names)
+            names |= {Unneeded(each.outcome.key, each.outcome.generation, now).name for each in planned.marks}
             for close in planned.closes:
                 names |= {Closed(close.key, close.generation).name, Ended(close.key, close.generation, now).name}
             names |= {Decided(each.key, self._open(names, each.key), each.value).name for each in planned.completes}
@@ -105,6 +106,10 @@ class Collector:
             log.append(name)
         for name in planned.puts:
             log.append(name)
+            self._written += 1
+        for mark in planned.marks:
+            log.append(mark.outcome.name)
+            log.append(Unneeded(mark.outcome.key, mark.outcome.generation, log.now()).name)
             self._written += 1
         for close in planned.closes:
             log.append(Closed(close.key, close.generation).name)

@@ -50,6 +50,16 @@ class Close:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Write the outcome once more, and once that is acknowledged ``y`` with the time of then.
+
+    Builds that begin later have the outcome in their first listing.
+    """
+
+    outcome: Decided
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
     """Agree with whoever else is there on the outcome of a key, ``value`` if nobody else has one."""
 
@@ -64,6 +74,7 @@ class Round:
     ``confirms`` are outcomes to write once more, so that every later listing has them.
     """
 
+    marks: tuple[Mark, ...] = ()
     closes: tuple[Close, ...] = ()
     completes: tuple[Complete, ...] = ()
     confirms: tuple[str, ...] = ()
@@ -73,7 +84,7 @@ class Round:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.closes or self.completes or self.confirms or self.puts or self.removes)
+        return not (self.marks or self.closes or self.completes or self.confirms or self.puts or self.removes)
 
 
 def next_round(
@@ -112,6 +123,7 @@ class _Plan:
         self._outcomes = inventory.outcomes()
         self._decided = inventory.decided()
         self._voted = inventory.voted()
+        self._marks: list[Mark] = []
         self._closes: list[Close] = []
         self._completes: list[Complete] = []
         self._confirms: list[str] = []
@@ -121,7 +133,14 @@ class _Plan:
     @property
     def round(self) -> Round:
         removes = tuple(dict.fromkeys(self._removes))
-        return Round(tuple(self._closes), tuple(self._completes), tuple(self._confirms), tuple(self._puts), removes)
+        return Round(
+            tuple(self._marks),
+            tuple(self._closes),
+            tuple(self._completes),
+            tuple(self._confirms),
+            tuple(self._puts),
+            removes,
+        )
 
     def generation(self, place: Place, found: Generation) -> None:
         key, number = place
@@ -132,11 +151,11 @@ class _Plan:
         elif found.decided:
             self._tidy(place, found)
             self._outcome(place, marks)
-        elif found.accepts:
-            vote = found.vote
-            if not marks:
-                self._puts.append(Unneeded(key, number, self._now).name)
-            elif vote is not None and self._over(marks) and not self._leases:
+        elif (vote := found.vote) is not None and vote not in self._kept.records:
+            idle = self._inventory.idle.get(vote, set())
+            if not idle:
+                self._puts.append(Idle(vote, self._now).name)
+            elif self._over(idle) and not self._leases:
                 self._completes.append(Complete(key, vote))
 
     def _outcome(self, place: Place, marks: set[int]) -> None:
@@ -144,7 +163,7 @@ class _Plan:
         if any(value in self._kept.records for value in values):
             self._removes += _unneeded(place, marks)
         elif not marks:
-            self._puts.append(Unneeded(*place, self._now).name)
+            self._marks += [Mark(Decided(*place, each)) for each in sorted(values)]
             self._puts += [Idle(each, self._now).name for each in values if not self._inventory.idle.get(each)]
         elif any(self._used_since(value, min(marks)) for value in values):
             self._removes += _unneeded(place, marks)
@@ -195,11 +214,11 @@ class _Plan:
         marks = [Idle(value, time).name for time in sorted(idle)]
         if value not in found.stored:
             self._removes += [*sorted(found.attached.get(value, ())), *marks, *stale]
-            if self._older(used, self._grace + HOUR):
+            if used and self._older(used, self._grace + HOUR):
                 self._removes += [Used(value, time).name for time in sorted(used)]
             return
         referenced = value in self._decided or value in self._voted
-        if value in self._kept.records or value in self._voted:
+        if value in self._kept.records:
             self._removes += [*marks, *stale]
         elif referenced:
             self._removes += stale
@@ -207,7 +226,7 @@ class _Plan:
             self._puts.append(Idle(value, self._now).name)
         elif self._used_since(value, min(idle)):
             self._removes += [*marks, *stale]
-        elif self._over(idle):
+        elif self._over(idle) and not self._held(min(idle)):
             if self._older(going, ANNOUNCED):
                 self._puts.append(Going(value, self._now).name)
             else:
@@ -252,7 +271,7 @@ class _Plan:
         return max(self._inventory.used.get(value, ()), default=-1) >= mark
 
     def _older(self, times: set[int], seconds: float) -> bool:
-        return self._now - max(times, default=0) > seconds
+        return all(self._now - time > seconds for time in times)
 
 
 def _unneeded(place: Place, marks: set[int]) -> list[str]:

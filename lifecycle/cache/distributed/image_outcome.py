@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publication import Publication
 from lifecycle.cache.distributed.publish import fetch_publication, publish
-from lifecycle.cache.distributed.tags import seen_of
-from lifecycle.cache.distributed.usage import announce, mark_used
+from lifecycle.cache.distributed.usage import announce, look, mark_used
 from lifecycle.errors import CorruptImageError
 from lifecycle.images.assembly import blob_descriptor, media_types
 from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
 IMAGE_TYPE = f"{MEDIA_PREFIX}image.v1+json"
 
 
-def settle_image(repository: Repository, image: NewImage) -> NewImage:
-    """Return the image with the blobs that all builders have for it.
+def settle_image(repository: Repository, image: NewImage, snapshot: frozenset[str] = frozenset()) -> NewImage:
+    """Return the image with the blobs that all builders have for it; ``snapshot`` is the build's first listing.
 
     Raises ``CacheError``, ``ImageError``, ``VerificationError``; the image is as good without.
     """
@@ -45,8 +44,8 @@ def settle_image(repository: Repository, image: NewImage) -> NewImage:
         return image
     key = image_key(image)
     own = {layer.diff_id: _descriptor(layer, image) for layer in layers}
-    names = repository.log.names()
-    decided = seen_of(names, key).decided
+    seen, names = look(repository.log, key, snapshot)
+    decided = seen.decided
     if decided is None:
         mine = _publication(key, own)
         names = announce(repository.log, mine.digest)

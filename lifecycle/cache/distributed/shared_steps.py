@@ -16,7 +16,7 @@ from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep, read_own_
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publish import fetch, publish
 from lifecycle.cache.distributed.tags import Closed, Hint, group_of, read_tag, seen_of
-from lifecycle.cache.distributed.usage import BuildLease, announce, mark_used
+from lifecycle.cache.distributed.usage import BuildLease, announce, look, mark_used
 from lifecycle.errors import CacheError, CorruptImageError, ImageError, UnsafeArchiveError, VerificationError
 from lifecycle.layers.blob import decompressed
 from lifecycle.oci.digest import verified
@@ -76,7 +76,7 @@ class ConvergingSteps:
         if self.lease is not None:
             self.lease.renew()
         own = read_own_step(step, self.places)
-        snapshot = self.lease.snapshot if self.lease is not None else frozenset()
+        snapshot = self.lease.snapshot if self.lease is not None else frozenset[str]()
         for _ in range(_MOST_GENERATIONS):
             outcome = self._outcome(own, key, snapshot)
             snapshot = frozenset()
@@ -137,9 +137,7 @@ class ConvergingSteps:
     def _outcome(self, own: OwnStep, key: Digest, snapshot: frozenset[str]) -> Outcome | Settled:
         """Return which record is decided; ``Settled`` where it is our own."""
         log = self.repository.log
-        seen = seen_of(snapshot, key)
-        names = snapshot if seen.decided is not None else log.names()
-        seen = seen_of(names, key)
+        seen, names = look(log, key, snapshot)
         if seen.decided is not None:
             mark_used(log, seen.decided, names)
             return Outcome(seen.generation, seen.decided, 0)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.propose import new_proposer
 from lifecycle.cache.distributed.publication import Publication
-from lifecycle.cache.distributed.retention_tags import OVER, Going, Lease, Made, Used, read_retention_tag
+from lifecycle.cache.distributed.retention_tags import OVER, Ended, Going, Lease, Made, Used, read_retention_tag
+from lifecycle.cache.distributed.tags import Closed, Seen, seen_of, short_digest
 from lifecycle.errors import CacheError, CorruptImageError, ImageError
 from lifecycle.model.canonical import canonical
 from lifecycle.model.step_record import MEDIA_PREFIX
@@ -63,6 +64,25 @@ def begin_lease(log: KeptLog) -> BuildLease:
     build, now = new_proposer(), log.now()
     log.append(Lease(build, now, now + LEASE_LENGTH).name)
     return BuildLease(log, log.names(), build, now, now)
+
+
+def look(log: KeptLog, key: Digest, snapshot: frozenset[str]) -> tuple[Seen, frozenset[str]]:
+    """Return what is known of a key, and a listing: the snapshot where that has an outcome, else a new one as well.
+
+    What was decided when a build began stays its own, also if it was closed since.  A closing that was seen once and
+    may still be on its way is written to its end, so that no later listing lacks it.
+    """
+    seen = seen_of(snapshot, key)
+    if seen.decided is not None:
+        return seen, snapshot
+    names = snapshot | log.names()
+    seen = seen_of(names, key)
+    if seen.generation and seen.decided is None:
+        closed = seen.generation - 1
+        ends = (read_retention_tag(name) for name in names if name.startswith(f"z.{short_digest(key)}."))
+        if not any(isinstance(tag, Ended) and tag.generation == closed for tag in ends):
+            log.append(Closed(key, closed).name)
+    return seen, names
 
 
 def announce(log: KeptLog, value: Digest) -> frozenset[str]:
