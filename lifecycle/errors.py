@@ -162,6 +162,10 @@ class ExtensionGenerateError(GenerateError):
     """An extension's ``bin/generate`` failed."""
 
 
+class ExtendError(LifecycleError):
+    """A base image can't be extended."""
+
+
 class ExportError(LifecycleError):
     """The app image can't be put together."""
 

@@ -33,7 +33,7 @@ def _check_count(settings: Settings) -> None:
         case Phase.EXPORTER | Phase.REBASER:
             if not count:
                 raise InvalidInputError("failed to parse arguments: at least one image argument is required")
-        case Phase.DETECTOR | Phase.BUILDER:
+        case Phase.DETECTOR | Phase.EXTENDER | Phase.BUILDER:
             if count:
                 raise InvalidInputError("failed to parse arguments: received unexpected arguments")
         case Phase.RESTORER:

@@ -13,6 +13,7 @@ from lifecycle.errors import (
     BuildpackDetectError,
     DetectionError,
     ExportError,
+    ExtendError,
     ExtensionGenerateError,
     GenerateError,
     InvalidFileError,
@@ -41,6 +42,7 @@ _BY_ERROR = (
     (BuildError, 52),
     (ExtensionGenerateError, 91),
     (GenerateError, 92),
+    (ExtendError, 102),
     (ExportError, 62),
 )
 
@@ -48,6 +50,7 @@ _BY_PHASE = {
     Phase.ANALYZER: 32,
     Phase.DETECTOR: 22,
     Phase.RESTORER: 42,
+    Phase.EXTENDER: 102,
     Phase.BUILDER: 52,
     Phase.EXPORTER: 62,
     Phase.REBASER: 72,

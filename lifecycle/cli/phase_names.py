@@ -11,6 +11,7 @@ class Phase(StrEnum):
     ANALYZER = "analyzer"
     DETECTOR = "detector"
     RESTORER = "restorer"
+    EXTENDER = "extender"
     BUILDER = "builder"
     EXPORTER = "exporter"
     CREATOR = "creator"

@@ -37,6 +37,7 @@ _WRITTEN = {
     Phase.ANALYZER: (("layers",), ("analyzed",)),
     Phase.DETECTOR: ((), ("group", "plan")),
     Phase.RESTORER: (("layers",), ("analyzed",)),
+    Phase.EXTENDER: (("layers",), ()),
     Phase.BUILDER: (("layers",), ()),
     Phase.EXPORTER: ((), ("report",)),
     Phase.CREATOR: (("layers",), ("report",)),
@@ -67,6 +68,9 @@ def take_user(
     and the environment of buildpacks.  Raises ``LifecycleError``.
     """
     owner = Owner(settings.number("uid"), settings.number("gid"))
+    if settings.phase is Phase.EXTENDER:
+        # Root extends; take_build_user follows.
+        return remote, environment
     if settings.phase in _RUN_BUILDPACKS_ONLY:
         _refuse_root(_RUN_BUILDPACKS_ONLY[settings.phase])
     elif os.geteuid() != 0:
@@ -84,6 +88,22 @@ def take_user(
     if settings.phase is Phase.CREATOR or _SECRET in environment:
         _hide_memory()
     return remote, environment
+
+
+def take_build_user(settings: Settings, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Become the user of the build for good, once the build image is extended; return the environment of buildpacks.
+
+    Raises ``LifecycleError``, also where that user would be root.
+    """
+    owner = Owner(settings.number("uid"), settings.number("gid"))
+    if os.geteuid() == 0 and owner.uid:
+        give_directory(settings.path("layers"), owner)
+        _drop(owner)
+    _refuse_root("build")
+    check_writable(settings)
+    if _SECRET in environment:
+        _hide_memory()
+    return _of_user(environment)
 
 
 def _must_not_be_asked_for_another(settings: Settings, environment: Mapping[str, str]) -> None:
@@ -110,7 +130,8 @@ def _images(settings: Settings) -> Iterator[str]:
     with contextlib.suppress(LifecycleError):
         yield from (spec.get("ref") for spec in target_specs(settings))
         yield from (spec.get("ref") for spec in shared_specs(settings))
-    if settings.switch("daemon") or settings.switch("layout"):
+    # Base images that are to be extended come from a registry in any case.
+    if (settings.switch("daemon") or settings.switch("layout")) and settings.phase is not Phase.RESTORER:
         return
     yield from (*settings.images, *settings.list("tag"))
     for name in ("previous_image", "build_image", "run_image", "image"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cli.flags import FlagError, ParsedFlags, parse_bool, parse_flags, parse_list
 from lifecycle.cli.inputs import BUILDER_ORDER, INPUTS, Input, Kind, inputs_of
+from lifecycle.rules.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,12 @@ class Settings:
         except ValueError:
             return 0
 
+    def seconds(self, name: str) -> float:
+        """Return a duration; what is none in the environment is the default."""
+        found = parse_duration(self.texts[name])
+        default = next(row.default for row in INPUTS if row.name == name)
+        return found if found is not None else parse_duration(default) or 0.0
+
     def list(self, name: str) -> tuple[str, ...]:
         """Return all values of a repeatable input."""
         return self.lists[name]
@@ -82,6 +89,8 @@ def read_flags(phase: Phase, api: PlatformApi, arguments: Sequence[str]) -> Pars
     for row in rows:
         for value in parsed.values.get(row.flag, ()):
             if row.kind is Kind.ID and not value.removeprefix("-").isdecimal():
+                raise FlagError(f'invalid value "{value}" for flag -{row.flag}: parse error')
+            if row.kind is Kind.DURATION and parse_duration(value) is None:
                 raise FlagError(f'invalid value "{value}" for flag -{row.flag}: parse error')
     return parsed
 

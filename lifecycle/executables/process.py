@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -22,15 +23,31 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 16
 _GRACE = 5.0
 """Seconds that a process has to tidy up before it is killed."""
+_LOOK_EVERY = 200
+"""Milliseconds between looks at a process that prints nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUser:
+    """Who runs a process that root starts: numbers, and the supplementary groups."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A process to run: ``argv[0]`` is a path, ``env`` the whole environment."""
+    """A process to run: ``argv[0]`` is a path, ``env`` the whole environment.
+
+    Without ``user`` it is this process's own.  With ``leaves_nothing`` what it left running ends with it.
+    """
 
     argv: tuple[str, ...]
     cwd: Path
     env: Mapping[str, str]
+    user: ProcessUser | None = None
+    leaves_nothing: bool = False
 
 
 class Runner(Protocol):
@@ -104,6 +121,7 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
     """
     if RUNNING.ending:
         raise LifecycleError("is not started any more", where=command.argv[0])
+    user = command.user
     try:
         process = subprocess.Popen(
             command.argv,
@@ -113,6 +131,9 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            user=None if user is None else user.uid,
+            group=None if user is None else user.gid,
+            extra_groups=None if user is None else user.groups,
         )
     except OSError as error:
         raise LifecycleError(
@@ -124,6 +145,27 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
         stream = process.stdout
         if stream is None:
             raise AssertionError
-        while chunk := os.read(stream.fileno(), _CHUNK):
-            output(chunk)
+        if command.leaves_nothing:
+            _output_until_end(process, stream.fileno(), output)
+        else:
+            while chunk := os.read(stream.fileno(), _CHUNK):
+                output(chunk)
     return process.returncode
+
+
+def _output_until_end(process: subprocess.Popen[bytes], stream: int, output: Callable[[bytes], None]) -> None:
+    """Pass on what is printed until the process has ended, then kill its children and pass on the rest."""
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    ended = False
+    while poll.poll(_LOOK_EVERY) or not ended:
+        if poll.poll(0):
+            chunk = os.read(stream, _CHUNK)
+            if not chunk:
+                break
+            output(chunk)
+        elif process.poll() is not None:
+            _send(process, signal.SIGKILL)
+            ended = True
+    process.wait()
+    _send(process, signal.SIGKILL)

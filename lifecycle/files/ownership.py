@@ -100,7 +100,7 @@ def _give(handle: int, status: os.stat_result, owner: Owner) -> None:
 def _walk(top: int) -> Iterator[int]:
     """Yield descriptors of all below ``top`` and of ``top`` itself, directories after their content."""
     root = str(Path(f"/proc/self/fd/{top}").readlink())
-    mounted = {point for point in _mount_points() if point.startswith(f"{root.rstrip('/')}/")}
+    mounted = {point for point in mount_points() if point.startswith(f"{root.rstrip('/')}/")}
     open_directories: list[tuple[int, str, Iterator[str]]] = []
 
     def enter(handle: int, path: str) -> None:
@@ -184,8 +184,8 @@ def _opened(path: Path) -> Iterator[int | None]:
         os.close(handle)
 
 
-def _mount_points() -> Iterator[str]:
-    """Yield where this process has something mounted."""
+def mount_points() -> Iterator[str]:
+    """Yield where this process has something mounted; ``/`` is among them."""
     with Path("/proc/self/mountinfo").open("rb") as lines:
         for line in lines:
             point = line.split(b" ")[_MOUNT_POINT]

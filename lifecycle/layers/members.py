@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExportError
-from lifecycle.layers.tar import TRAILER, Entry, Kind, header, padding
+from lifecycle.layers.tar import NEW, TRAILER, Entry, Kind, Stored, header, padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,10 +61,11 @@ class PathMapping:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An entry, and the file whose content follows it."""
+    """An entry, and the file whose content follows it; ``stored`` has what its header says beyond the entry."""
 
     entry: Entry
     path: bytes | None = None
+    stored: Stored = NEW
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def tar_of(members: Iterable[Member]) -> Iterator[bytes]:
     """Yield the tar of some members, in chunks of about the same size."""
     buffer = bytearray()
     for member in members:
-        buffer += header(member.entry)
+        buffer += header(member.entry, member.stored)
         if member.path is not None:
             for chunk in _content(member.path, member.entry.size):
                 buffer += chunk

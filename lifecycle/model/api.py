@@ -60,6 +60,7 @@ class PlatformFeature(Enum):
     SOURCE_DATE_EPOCH = _from("0.9", "SOURCE_DATE_EPOCH sets the creation time")
     COMMAND_LIST = _from("0.10", "a process command is a list, user arguments replace default ones")
     EXTENSIONS_EXPERIMENTAL = _from("0.10", "image extensions need CNB_EXPERIMENTAL_MODE", until="0.12")
+    EXTENDER = _from("0.10", "the extender exists, and the restorer prepares its base images")
     CREATOR_ALWAYS_RESTORES = _from("0.10", "creator restores store.toml although -skip-restore is given")
     LIFECYCLE_SBOM = _from("0.11", "SBOMs of lifecycle and launcher join those of the build")
     STACK_TOML = _from("0.7", "the run image comes from stack.toml", until="0.11")

@@ -16,6 +16,7 @@ from lifecycle.phases.restore_run_image import identify_run_image, must_be_ident
 if TYPE_CHECKING:
     from lifecycle.cli.phases.running import Running
     from lifecycle.cli.settings import Settings
+    from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.plan import Plan
 
 
@@ -25,7 +26,15 @@ def restorer(running: Running, settings: Settings) -> None:
     analyzed = read_analyzed_if_usable(settings)
     if PlatformFeature.RESTORER_READS_RUN_TOML in settings.api:
         analyzed = with_readable_run_image(analyzed, run=read_run(settings), images=running.images(settings))
-    if must_be_identified(analyzed, group):
+    if PlatformFeature.EXTENDER in settings.api and settings.text("build_image"):
+        from lifecycle.cli.base_images import keep_build_image
+
+        analyzed = keep_build_image(analyzed, settings.text("build_image"), registry=running.remote.registry)
+    if _is_to_be_extended(settings, analyzed):
+        from lifecycle.cli.base_images import keep_run_image
+
+        analyzed = keep_run_image(analyzed, api=settings.api, registry=running.remote.registry)
+    elif must_be_identified(analyzed, group):
         analyzed = identify_run_image(analyzed, api=settings.api, images=running.images(settings))
     save(settings.path("analyzed"), analyzed.struct())
     cache = open_cache(settings, running.remote)
@@ -42,6 +51,16 @@ def restorer(running: Running, settings: Settings) -> None:
     running.step = Phase.RESTORER
     account = restore(settings, analyzed, group, cache=cache, sources=sources)
     named_caches.leave_for_exporter(settings, named_caches.use_of(settings, analyzed, sources, account))
+
+
+def _is_to_be_extended(settings: Settings, analyzed: Analyzed) -> bool:
+    """Say whether the extender needs the run image; one in a layout directory can't be extended."""
+    return (
+        PlatformFeature.RUN_IMAGE_EXTENSION in settings.api
+        and not settings.switch("layout")
+        and analyzed.run_image is not None
+        and analyzed.run_image.extend
+    )
 
 
 def _plan(settings: Settings) -> Plan:

@@ -35,6 +35,7 @@ _FAILED_TO = {
     Phase.ANALYZER: "analyze",
     Phase.DETECTOR: "detect",
     Phase.RESTORER: "restore",
+    Phase.EXTENDER: "extend",
     Phase.BUILDER: "build",
     Phase.EXPORTER: "export",
     Phase.CREATOR: "create",
@@ -151,6 +152,10 @@ def _executable(phase: Phase) -> Callable[[Running, Settings], None]:
             from lifecycle.cli.phases.restorer import restorer
 
             return restorer
+        case Phase.EXTENDER:
+            from lifecycle.cli.phases.extender import extender
+
+            return extender
         case Phase.BUILDER:
             from lifecycle.cli.phases.builder import builder
 

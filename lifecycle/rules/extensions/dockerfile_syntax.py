@@ -7,7 +7,7 @@ what single instructions allow as arguments is left to whoever applies them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 INSTRUCTIONS = frozenset(
@@ -28,12 +28,26 @@ class DockerfileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Heredoc:
+    """A text that follows its instruction: ``word`` opens it, ``literal`` says that no variables are replaced in it."""
+
+    word: str
+    name: str
+    content: str
+    literal: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Instruction:
     """One instruction: its keyword in capitals, the rest of its logical line, and its first line, from 1."""
 
     keyword: str
     arguments: str
     line: int
+    heredocs: tuple[Heredoc, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.keyword} {self.arguments}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +60,18 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """A Dockerfile: what comes before the first ``FROM``, which is ``ARG`` only, and its stages."""
+    """A Dockerfile: what comes before the first ``FROM``, which is ``ARG`` only, its stages, its escape character."""
 
     arguments: tuple[Instruction, ...]
     stages: tuple[Stage, ...]
+    escape: str = "\\"
 
 
 def parse_dockerfile(text: str) -> Dockerfile:
     """Read a Dockerfile; raise ``DockerfileError``."""
-    instructions = _instructions(text)
+    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
+    escape, index = _escape_character(lines)
+    instructions = _instructions(lines, index, escape)
     if not instructions:
         raise DockerfileError("file with no instructions")
     starts = [index for index, each in enumerate(instructions) if each.keyword == "FROM"]
@@ -68,7 +85,7 @@ def parse_dockerfile(text: str) -> Dockerfile:
     stages = tuple(
         Stage(_base(instructions[start]), tuple(instructions[start + 1 : end])) for start, end in pairwise(bounds)
     )
-    return Dockerfile(before, stages)
+    return Dockerfile(before, stages, escape)
 
 
 def argument_names(instruction: Instruction) -> tuple[str, ...]:
@@ -92,9 +109,7 @@ def _base(instruction: Instruction) -> str:
             raise DockerfileError(f"line {instruction.line}: FROM requires either one or three arguments")
 
 
-def _instructions(text: str) -> list[Instruction]:
-    lines = [line.removesuffix("\r") for line in text.removeprefix("\ufeff").split("\n")]
-    escape, index = _escape_character(lines)
+def _instructions(lines: list[str], index: int, escape: str) -> list[Instruction]:
     continued = re.compile(rf"(?:\A|[^{re.escape(escape)}]){re.escape(escape)}[ \t]*\Z")
     found = []
     while index < len(lines):
@@ -114,10 +129,13 @@ def _instructions(text: str) -> list[Instruction]:
         if not line.strip():
             continue
         instruction = _instruction(line.strip(), start + 1)
-        found.append(instruction)
         if instruction.keyword in _WITH_HEREDOC:
-            for dash, name in _heredocs(instruction.arguments):
-                index = _end_of_heredoc(lines, index, name, strip_tabs=dash, line=start + 1)
+            heredocs = []
+            for opening in _openings(instruction.arguments):
+                heredoc, index = _heredoc(lines, index, opening, line=start + 1)
+                heredocs.append(heredoc)
+            instruction = replace(instruction, heredocs=tuple(heredocs))
+        found.append(instruction)
     return found
 
 
@@ -150,16 +168,19 @@ def _instruction(line: str, number: int) -> Instruction:
     return Instruction(keyword, rest[0], number)
 
 
-def _heredocs(arguments: str) -> list[tuple[bool, str]]:
-    """Return the heredocs that an instruction opens, in the order in which their bodies follow."""
-    matches = (_HEREDOC.match(word) for word in _QUOTED.findall(arguments))
-    return [(bool(match["dash"]), match["quoted"] or match["bare"]) for match in matches if match]
+def _openings(arguments: str) -> list[re.Match[str]]:
+    """Return the words that open heredocs, in the order in which their bodies follow."""
+    return [match for word in _QUOTED.findall(arguments) if (match := _HEREDOC.match(word))]
 
 
-def _end_of_heredoc(lines: list[str], index: int, name: str, *, strip_tabs: bool, line: int) -> int:
-    """Return the index of the line after the one that ends the heredoc."""
+def _heredoc(lines: list[str], index: int, opening: re.Match[str], *, line: int) -> tuple[Heredoc, int]:
+    """Return the heredoc whose body begins at ``index``, and the index of the line after the one that ends it."""
+    name = opening["quoted"] or opening["bare"]
+    body: list[str] = []
     for number in range(index, len(lines)):
-        text = lines[number].lstrip("\t") if strip_tabs else lines[number]
+        text = lines[number].lstrip("\t") if opening["dash"] else lines[number]
         if text == name:
-            return number + 1
+            content = "".join(f"{each}\n" for each in body)
+            return Heredoc(opening[0], name, content, literal=opening["quote"] is not None), number + 1
+        body.append(text)
     raise DockerfileError(f"line {line}: unterminated heredoc: there is no line {name}")

@@ -1,0 +1,157 @@
+"""Carries out the steps of Dockerfiles on the file system of this container and makes their layers.
+
+Reference: the extender's Dockerfile applier; what it ignores is no part of any layer.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import ExtendError, LifecycleError
+from lifecycle.executables.process import Command, ProcessUser
+from lifecycle.rootfs.apply import apply_layer
+from lifecycle.rootfs.changes import ChangesLayer
+from lifecycle.rootfs.container import is_ignored
+from lifecycle.rootfs.copy import copy_into, make_directory
+from lifecycle.rootfs.paths import resolved
+from lifecycle.rootfs.snapshot import Changes, Snapshot, in_order, take_snapshot
+from lifecycle.rootfs.users import find_identity
+from lifecycle.rules.extensions.dockerfile_steps import CopyAction, RunAction
+from lifecycle.rules.extensions.step_chain import step_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from lifecycle.cache.extension_steps import ExtensionCache, MadeLayer
+    from lifecycle.executables.process import Runner
+    from lifecycle.layers.blob import LayerBlob
+    from lifecycle.oci.digest import DiffId
+    from lifecycle.rootfs.context import BuildContext, Source
+    from lifecycle.rootfs.users import Identity
+    from lifecycle.rules.extensions.dockerfile_steps import Step
+
+_LOG = logging.getLogger(__name__)
+_SCRIPT_MODE = 0o755
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
+_SHOWN = 200
+
+
+@dataclass(slots=True)
+class StepRunner:
+    """The file system of an image that is being extended; ``root`` is ``/`` but in tests.
+
+    ``work_dir`` is for scripts and has to be among the paths ``ignored``, which are in no layer.  Steps that the cache
+    knows are put onto the file system only when somebody has to see what they did.
+    """
+
+    root: Path
+    ignored: frozenset[bytes]
+    work_dir: Path
+    cache: ExtensionCache
+    run: Runner
+    output: Callable[[bytes], None]
+    process_env: Mapping[str, str]
+    _snapshot: Snapshot | None = None
+    _pending: list[LayerBlob] = field(default_factory=list)
+
+    def carry_out(
+        self, step: Step, context: BuildContext, *, previous: str, layers: Sequence[DiffId], where: str
+    ) -> tuple[str, MadeLayer]:
+        """Carry out a step, or take what it made in an earlier build; return its key and what it made.
+
+        ``previous`` is the key of the step before, ``layers`` are those made so far, ``where`` is file and line.
+        Raises ``ExtendError`` if it fails.
+        """
+        sources: tuple[Source, ...] = ()
+        fingerprint = ""
+        if isinstance(step.action, CopyAction):
+            sources = context.find(step.action.sources, where=where)
+            fingerprint = context.fingerprint(sources)
+        key = step_key(previous, layers, step, context=fingerprint)
+        made = self.cache.find(key)
+        if made is not None:
+            _LOG.info("Using the cached layer of %s", shown(step))
+            if made.blob is not None:
+                self._pending.append(made.blob)
+            return key, made
+        _LOG.info("%s", shown(step))
+        self.settle()
+        with_changes = self._changes(step, context, sources, where)
+        changes = Changes(in_order(self._kept(with_changes.changed)), in_order(self._kept(with_changes.removed)))
+        if not changes:
+            _LOG.debug("No files were changed, so there is no layer")
+        return key, self.cache.add(key, ChangesLayer(self.root, changes) if changes else None)
+
+    def settle(self) -> None:
+        """Put onto the file system what cached steps made."""
+        for blob in self._pending:
+            apply_layer(blob.uncompressed(), self.root, where=blob.digest)
+            self._snapshot = None
+        self._pending.clear()
+
+    def identity(self, user: str) -> Identity:
+        """Return who ``user`` is; names and their groups are those of the file system as steps left it."""
+        if not all(part.isdecimal() for part in user.split(":")) or ":" not in user:
+            self.settle()
+        return find_identity(self.root, user)
+
+    def _changes(self, step: Step, context: BuildContext, sources: Sequence[Source], where: str) -> Changes:
+        if isinstance(step.action, RunAction):
+            return self._run(step, step.action, where)
+        if isinstance(step.action, CopyAction):
+            written = copy_into(self.root, step.action, sources, context, where=where)
+        else:
+            identity = find_identity(self.root, step.user)
+            written = make_directory(self.root, step.action.path, (identity.uid, identity.gid))
+        if self._snapshot is not None:
+            self._snapshot = self._snapshot.with_paths(self.root, self._kept(written))
+        return Changes(tuple(written))
+
+    def _run(self, step: Step, action: RunAction, where: str) -> Changes:
+        before = self._snapshot or take_snapshot(self.root, ignored=self.ignored)
+        self._snapshot = None
+        identity = find_identity(self.root, step.user)
+        make_directory(self.root, step.working_dir, (0, 0))
+        argv = action.argv
+        if action.script:
+            script = self.work_dir / "script"
+            script.write_text(action.script)
+            script.chmod(_SCRIPT_MODE)
+            argv = (str(script),)
+        command = Command(
+            argv,
+            resolved(self.root, step.working_dir),
+            self._environment(step, identity),
+            ProcessUser(identity.uid, identity.gid, identity.groups),
+            leaves_nothing=True,
+        )
+        try:
+            status = self.run(command, output=self.output)
+        except LifecycleError as error:
+            raise ExtendError(f"{shown(step)}: {error.message}", where=where, remedy=error.remedy) from error
+        if status != 0:
+            ending = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
+            raise ExtendError(f"{shown(step)} {ending}", where=where)
+        self._snapshot = take_snapshot(self.root, ignored=self.ignored)
+        return before.changes_to(self._snapshot)
+
+    def _environment(self, step: Step, identity: Identity) -> dict[str, str]:
+        """Return the variables of the image and its arguments, a home, and the proxies of this process.
+
+        Reference: Docker, whose arguments for proxies need no declaration and leave no trace in an image.
+        """
+        proxies = {name: value for name, value in self.process_env.items() if name.upper() in _PROXIES}
+        home = "/root" if identity.uid == 0 and identity.home == "/" else identity.home
+        return {**proxies, "HOME": home, **step.env}
+
+    def _kept(self, paths: Iterable[bytes]) -> list[bytes]:
+        return [path for path in paths if not is_ignored(path, self.ignored)]
+
+
+def shown(step: Step) -> str:
+    """Return a step as a log line tells it."""
+    text = str(step.instruction)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

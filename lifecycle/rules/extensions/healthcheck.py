@@ -1,0 +1,38 @@
+"""HEALTHCHECK: how an image says whether its process works.  Reference: Docker's image configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.rules.durations import parse_duration
+from lifecycle.rules.extensions.dockerfile_arguments import json_list, refused, take_flags
+
+if TYPE_CHECKING:
+    from lifecycle.rules.extensions.dockerfile_syntax import Instruction
+
+_DURATIONS = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod"}
+_NANO = 10**9
+
+
+def healthcheck(instruction: Instruction) -> dict[str, Any]:
+    """Return the object of the configuration; raise ``DockerfileError``."""
+    flags, text = take_flags(instruction, frozenset({*_DURATIONS, "retries"}))
+    kind, _, command = text.partition(" ")
+    if kind.upper() == "NONE" and not command.strip() and not flags:
+        return {"Test": ["NONE"]}
+    command = command.strip()
+    if kind.upper() != "CMD" or not command:
+        raise refused(instruction, "is followed by NONE, or by flags and CMD with a command")
+    argv = json_list(command)
+    found: dict[str, Any] = {"Test": ["CMD-SHELL", command] if argv is None else ["CMD", *argv]}
+    for flag, key in _DURATIONS.items():
+        if flag in flags:
+            seconds = parse_duration(flags[flag])
+            if seconds is None or seconds < 0:
+                raise refused(instruction, f"has --{flag}={flags[flag]}, expected a duration as in 30s")
+            found[key] = round(seconds * _NANO)
+    if "retries" in flags:
+        if not flags["retries"].isdecimal():
+            raise refused(instruction, f"has --retries={flags['retries']}, expected a number")
+        found["Retries"] = int(flags["retries"])
+    return found
