@@ -38,13 +38,14 @@ _WRITING: Final = frozenset(
         "merge",
     }
 )
-_REPOSITORY: Final = frozenset({"ref", "cache-version", "ignore-error", "registry.insecure", "timeout"})
+_SHARED: Final = frozenset({"ref", "registry.insecure", "timeout", "cache-version", "salt-file", "secret-env"})
+_REPOSITORY: Final = _SHARED | {"ignore-error"}
 """What ``-cache-repo`` knows."""
 
 _SOURCE_KEYS: Final[Mapping[str, frozenset[str]]] = {
     REGISTRY: frozenset({"ref", "registry.insecure", "timeout", "verify"}),
     LOCAL: frozenset({"src", "tag", "digest", "timeout", "verify"}),
-    DISTRIBUTED: frozenset({"ref", "registry.insecure", "timeout", "verify"}),
+    DISTRIBUTED: _SHARED | {"verify"},
 }
 _TARGET_KEYS: Final[Mapping[str, frozenset[str]]] = {
     REGISTRY: frozenset({"ref", "registry.insecure"}) | _WRITING,
@@ -77,6 +78,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 _TRUE: Final = frozenset({"1", "t", "true", "yes"})
 _FALSE: Final = frozenset({"0", "f", "false", "no"})
 _PATH: Final = ("/", "./", "../")
+_VARIABLES: Final = re.compile(r"[^:=/\0]+(:[^:=/\0]+)*")
 _USER: Final = re.compile(r"(?<=//)[^/@\s,]*@|(?:(?<=^)|(?<==))[^/@\s,=]*:[^/@\s,=]*@(?!sha256:)")
 
 
@@ -221,5 +223,7 @@ def _check(key: str, value: str, refuse: _Refuse) -> None:
         raise refuse(f"{value!r} is not a digest", "write digest=sha256: and 64 hex digits")
     if key == "compression-level" and not re.fullmatch(r"-?\d{1,2}", value):
         raise refuse(f"{key}={value} is not a whole number", "give a level of the compression, such as 3")
+    if key == "secret-env" and not _VARIABLES.fullmatch(value):
+        raise refuse(f"{key}={value} is no list of variables", "write their names with colons: secret-env=TOKEN:KEY")
     if key == "timeout" and not (re.fullmatch(r"\d{1,6}(\.\d{1,6})?", value) and float(value) > 0):
         raise refuse(f"{key}={value} is not a number of seconds", "write timeout=30")

@@ -17,6 +17,7 @@ from lifecycle.rules.step_key import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from lifecycle.cli.key_options import KeyOptions
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.step_record import StepRecord
     from lifecycle.oci.digest import Digest
@@ -35,7 +36,9 @@ class _Recorded(Protocol):
     def records(self) -> Mapping[Digest, StepRecord]: ...
 
 
-def step_context(inputs: BuildInputs, analyzed: Analyzed, *, image_layers_dir: str = "") -> StepContext:
+def step_context(
+    inputs: BuildInputs, analyzed: Analyzed, options: KeyOptions, *, image_layers_dir: str = ""
+) -> StepContext:
     """Return what the steps of a build have in common; ``image_layers_dir`` is that of images, if another."""
     build_image = analyzed.build_image.reference if analyzed.build_image else ""
     release = b""
@@ -54,10 +57,15 @@ def step_context(inputs: BuildInputs, analyzed: Analyzed, *, image_layers_dir: s
         exec_env=inputs.exec_env,
         base={"image": build_image, "os-release": digest_of(release)},
         user=(os.geteuid(), os.getegid()),
+        cache_version=options.cache_version,
+        salt=options.salt,
+        secret_names=options.secret_names,
     )
 
 
-def with_keys(sources: CacheSources, inputs: BuildInputs, analyzed: Analyzed, *, image_layers_dir: str) -> CacheSources:
+def with_keys(
+    sources: CacheSources, inputs: BuildInputs, analyzed: Analyzed, options: KeyOptions, *, image_layers_dir: str
+) -> CacheSources:
     """Return the sources with the keys of the steps to come, as far as records of them tell; what fails is told."""
     known = list(_records(sources))
     if not known:
@@ -66,10 +74,9 @@ def with_keys(sources: CacheSources, inputs: BuildInputs, analyzed: Analyzed, *,
     def find(key: Digest) -> StepRecord | None:
         return next((record for each in known if (record := each.get(key)) is not None), None)
 
-    version = next((version for each in sources.opened if (version := each.spec.get("cache-version"))), "")
     try:
-        context = step_context(inputs, analyzed, image_layers_dir=image_layers_dir)
-        expected = expected_steps(inputs, replace(context, cache_version=version), find)
+        context = step_context(inputs, analyzed, options, image_layers_dir=image_layers_dir)
+        expected = expected_steps(inputs, context, find)
     except LifecycleError as error:
         _LOG.debug("The keys of the steps are not known: %s", error)
         return sources

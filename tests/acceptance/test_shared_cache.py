@@ -275,3 +275,27 @@ def test_a_builder_with_layers_of_its_own_keeps_those_for_the_next_build_alone(t
     builders.build("one")
     (builders.root / "app" / "main.txt").write_text("changed\n")
     assert "own is here" in builders.build("one", "--verbose").log
+
+
+HOMES = r"""
+[ -z "$(ls -A "$HOME")" ] && echo "home is empty"
+touch "$HOME/used"
+cd "$CNB_LAYERS_DIR"; mkdir -p made; head -c 500 /dev/urandom > made/random
+printf '[types]\nlaunch = true\n' > made.toml
+"""
+
+
+def test_users_with_other_homes_share_steps_and_no_home_is_looked_into(tmp_path):
+    builders = Builders(tmp_path / "builders", str(tmp_path / "shared"))
+    builders.buildpacks = (write_buildpack(tmp_path, "homes", HOMES),)
+    built = []
+    for name in ("one", "other"):
+        home = tmp_path / f"home-of-{name}"
+        home.mkdir()
+        (home / ".npmrc").write_text("registry=https://npm.example\n")
+        builders.environment = {"HOME": str(home)}
+        built.append(builders.build(name, "--verbose"))
+        need_paths(built[-1])
+        assert "home is empty" in built[-1].log
+        assert not (home / "used").exists()
+    assert [each.settled["test/homes"]["outcome"] for each in built] == ["won", "adopted"]

@@ -161,15 +161,17 @@ TABLE = [
 # The flags that the reference accepts and the specification's usage does not list, or lists later.
 BESIDE_THE_SPECIFICATION = {
     "analyzer": {"-no-color"},
-    "builder": {"-cache-to", "-no-color"},
+    "builder": {"-cache-repo", "-cache-to", "-no-color"},
     "creator": {
         "-build-config", "-cache-from", "-cache-repo", "-cache-report", "-cache-to", "-launcher-sbom", "-no-color",
         "-parallel", "-system",
     },
     "detector": {"-no-color"},
-    "exporter": {"-cache-report", "-cache-to", "-image", "-no-color", "-parallel", "-run-image"},
+    "exporter": {"-cache-repo", "-cache-report", "-cache-to", "-image", "-no-color", "-parallel", "-run-image"},
     "rebaser": {"-image", "-no-color"},
-    "restorer": {"-cache-from", "-cache-report", "-generated", "-layout", "-layout-dir", "-no-color"},
+    "restorer": {
+        "-cache-from", "-cache-repo", "-cache-report", "-generated", "-layout", "-layout-dir", "-no-color",
+    },
 }  # fmt: skip
 
 
