@@ -5,6 +5,7 @@ Spec: platform.md "Build" (operation); extensions/project-descriptor.md.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -17,6 +18,7 @@ from lifecycle.cache.specification import read_target as read_cache_target
 from lifecycle.cli.build_images import BuildImages, destination, open_image
 from lifecycle.cli.build_paths import BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.build_phases import explain_detection, run_phases
+from lifecycle.cli.build_steps import NO_STEPPING, BuildSteps, Stepping
 from lifecycle.cli.buildpack_tree import BuildpackTree, write_order
 from lifecycle.cli.cache_inputs import open_sources, registry_of
 from lifecycle.cli.cache_specs import insecure_names
@@ -25,9 +27,19 @@ from lifecycle.cli.image_locations import IN_FILES, Location, Place, read_destin
 from lifecycle.cli.key_options import options_of
 from lifecycle.cli.phase_names import Phase
 from lifecycle.cli.remote_stores import RemoteStores
+from lifecycle.cli.saved_steps import SavedSteps, copy_tree, last_steps
 from lifecycle.cli.settings import Settings, resolve
-from lifecycle.cli.workspace import Workspace, app_key, cache_dir, discard, new_workspace, remember, state_dir
-from lifecycle.errors import CacheError, InvalidFileError, InvalidInputError
+from lifecycle.cli.workspace import (
+    Workspace,
+    app_key,
+    cache_dir,
+    discard,
+    keep_failed,
+    new_workspace,
+    remember,
+    state_dir,
+)
+from lifecycle.errors import BuildError, CacheError, InvalidFileError, InvalidInputError
 from lifecycle.files.app_source import copy_app
 from lifecycle.files.codec import load, save
 from lifecycle.launcher import launcher_path
@@ -40,6 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from lifecycle.cache.specification import CacheSpec
     from lifecycle.cli.build_log import BuildLog
 
 _UMASK = 0o022
@@ -72,6 +85,8 @@ class BuildRequest:
     uid: int = 1000
     gid: int = 1000
     explain: bool = False
+    bindings: Path | None = None
+    stepping: Stepping = NO_STEPPING
 
 
 def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: BuildLog) -> None:
@@ -86,48 +101,107 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     os.umask(_UMASK)
     state = state_dir(environment)
     project = _project(request)
-    specs = tuple(map(read_cache_source, request.cache_from))
-    target_specs = tuple(map(read_cache_target, request.cache_to))
+    caches = _caches(request)
+    remote = RemoteStores(environment, insecure=caches.insecure, progress=log.progress)
+    images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
+    cache = _made_cache_dir(request, app, environment)
+    builds = state / "builds" / app_key(app)
+    with contextlib.ExitStack() as held:
+        rerun = request.stepping.rerun
+        saved = _saved_steps(rerun, held.enter_context(last_steps(builds))) if rerun else None
+        workspace = new_workspace(builds)
+        try:
+            _copy_app(app, workspace, project, rerun=rerun, saved=saved, log=log)
+            tree = BuildpackTree(workspace.cnb / "buildpacks")
+            _fill_tree(tree, request, project, app, remote)
+            _fill_platform(workspace, request, project)
+            _write_run(workspace, request)
+            paths = enter(workspace, log)
+            try:
+                given = (request, workspace, cache.absolute(), environment)
+                seen = _settings(paths, *given)
+                # A link to a directory is no directory: our own work on it needs its own name.
+                settings = seen if paths.mounts else _settings(own_names(workspace), *given)
+                if request.explain:
+                    explain_detection(settings, images, environment, log, seen=seen)
+                    discard(workspace)
+                    return
+                warn = functools.partial(_warn_of_paths, workspace, paths, log)
+                in_registry = output is not None and output.place is Place.REGISTRY
+                registry = registry_of(request.tags[0]) if in_registry else ""
+                sources = functools.partial(
+                    open_sources, caches.sources, remote, registry=registry, progress=log.progress
+                )
+                found = _with_own_home(environment, workspace, paths) if request.cache_repo else environment
+                steps = BuildSteps(workspace, log, request.stepping, saved)
+                run_phases(
+                    settings,
+                    images,
+                    remote,
+                    found,
+                    log,
+                    seen=seen,
+                    source=app,
+                    steps=steps,
+                    warn=warn,
+                    open_caches=sources,
+                )
+            finally:
+                paths.release()
+            facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
+            remember(workspace, state, facts)
+        except BuildError:
+            keep_failed(workspace, state)
+            raise
+        except BaseException:
+            discard(workspace)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Caches:
+    """Where layers may come from, and which registries of caches may be reached without TLS."""
+
+    sources: tuple[CacheSpec, ...]
+    insecure: tuple[str, ...]
+
+
+def _caches(request: BuildRequest) -> _Caches:
+    """Read what was said of caches; raise ``InvalidInputError``."""
+    sources = tuple(map(read_cache_source, request.cache_from))
+    targets = tuple(map(read_cache_target, request.cache_to))
     shared = (read_repository(request.cache_repo),) if request.cache_repo else ()
     for spec in shared:
         options_of(spec)
-    insecure = (*request.insecure_registries, *insecure_names((*specs, *target_specs, *shared)))
-    remote = RemoteStores(environment, insecure=insecure, progress=log.progress)
-    images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
-    cache = _made_cache_dir(request, app, environment)
-    workspace = new_workspace(state / "builds" / app_key(app))
-    try:
-        files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude)
-        log.detail(f"copied {files} files of {app}")
-        tree = BuildpackTree(workspace.cnb / "buildpacks")
-        _fill_tree(tree, request, project, app, remote)
-        _write_platform_env(workspace, request, project)
-        _write_run(workspace, request)
-        paths = enter(workspace, log)
-        try:
-            given = (request, workspace, cache.absolute(), environment)
-            seen = _settings(paths, *given)
-            # A link to a directory is no directory: our own work on it needs its own name.
-            settings = seen if paths.mounts else _settings(own_names(workspace), *given)
-            if request.explain:
-                explain_detection(settings, images, environment, log, seen=seen)
-                discard(workspace)
-                return
-            warn = functools.partial(_warn_of_paths, workspace, paths, log)
-            in_registry = output is not None and output.place is Place.REGISTRY
-            registry = registry_of(request.tags[0]) if in_registry else ""
-            caches = functools.partial(
-                open_sources, (*specs, *shared), remote, registry=registry, progress=log.progress
-            )
-            found = _with_own_home(environment, workspace, paths) if shared else environment
-            run_phases(settings, images, remote, found, log, seen=seen, source=app, warn=warn, open_caches=caches)
-        finally:
-            paths.release()
-        facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
-        remember(workspace, state, facts)
-    except BaseException:
-        discard(workspace)
-        raise
+    if request.stepping and shared:
+        raise InvalidInputError(
+            "what a person steps through is nothing to share", remedy="leave out --cache-repo, or the other option"
+        )
+    insecure = (*request.insecure_registries, *insecure_names((*sources, *targets, *shared)))
+    return _Caches((*sources, *shared), insecure)
+
+
+def _saved_steps(rerun: str, last: SavedSteps | None) -> SavedSteps:
+    """Return the last build's steps; raise ``InvalidInputError`` unless ``rerun`` could go on from them."""
+    if last is None:
+        raise InvalidInputError(
+            "there is no earlier build of this app, which --rerun could go on from", remedy="build once without --rerun"
+        )
+    last.index(rerun)
+    return last
+
+
+def _copy_app(
+    app: Path, workspace: Workspace, project: ProjectBuildpacks, *, rerun: str, saved: SavedSteps | None, log: BuildLog
+) -> None:
+    """Copy the app, or what earlier steps had made of it when the last build ran."""
+    changed = None if saved is None else saved.app_before(saved.index(rerun))
+    if changed is not None:
+        log.note(f"the app is as the steps before {rerun} left it in the last build")
+        copy_tree(changed, workspace.app)
+        return
+    files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude)
+    log.detail(f"copied {files} files of {app}")
 
 
 def _made_cache_dir(request: BuildRequest, app: Path, environment: Mapping[str, str]) -> Path:
@@ -183,7 +257,16 @@ def _fill_tree(
     )
 
 
-def _write_platform_env(workspace: Workspace, request: BuildRequest, project: ProjectBuildpacks) -> None:
+def _fill_platform(workspace: Workspace, request: BuildRequest, project: ProjectBuildpacks) -> None:
+    """Write the variables for buildpacks, and copy the service bindings.
+
+    Spec: buildpack.md "Provided by the Platform", extensions/bindings.md.
+    """
+    if request.bindings is not None:
+        if not request.bindings.is_dir():
+            raise InvalidInputError("is not a directory", where=request.bindings, remedy="correct --bindings")
+        # Kubernetes has its entries as links.
+        shutil.copytree(request.bindings, workspace.platform / "bindings")
     values = {entry.name: entry.value for entry in project.build.env} | dict(request.env)
     for name, value in values.items():
         if "/" in name or "\0" in name + value or name in {"", ".", ".."}:

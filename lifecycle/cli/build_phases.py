@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from lifecycle.cli.build_images import BuildImages
     from lifecycle.cli.build_log import BuildLog
+    from lifecycle.cli.build_steps import BuildSteps
     from lifecycle.cli.remote_stores import RemoteStores
     from lifecycle.cli.settings import Settings
     from lifecycle.model.analyzed import Analyzed
@@ -45,6 +46,7 @@ def run_phases(
     *,
     seen: Settings,
     source: Path,
+    steps: BuildSteps,
     warn: Callable[[], None],
     open_caches: Callable[..., CacheSources],
 ) -> None:
@@ -59,6 +61,7 @@ def run_phases(
     log.heading("Detecting")
     found = _detect(seen, analyzed, environment, log)
     log.group(found.group)
+    steps.detected(found.group)
     images, found = _follow_extensions(settings, analyzed, found, images, log)
     log.heading("Restoring")
     lease = lease_cache(settings, remote)
@@ -75,6 +78,7 @@ def run_phases(
         log.restored(account)
     taken = use.elsewhere if use else {}
     shared = share_build(settings, remote, found.analyzed, images=images, taken=taken, lease=lease, source_dir=source)
+    steps.restored()
     log.heading("Building")
     metadata = build(
         seen,
@@ -82,9 +86,9 @@ def run_phases(
         found.group,
         found.plan,
         environment=environment,
-        run=run_process,
+        run=steps.run,
         output=log.output,
-        on_start=log.buildpack,
+        on_start=steps.started,
         paths=paths,
         shared=shared,
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from lifecycle.images.store import ImageStore
     from lifecycle.rules.buildpackage import Module
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackageOptions:
     """What a person wants of a package: ``output`` as in ``lifecycle build`` or a file ``.cnb``, ``""`` for that."""

@@ -164,12 +164,30 @@ def build(  # noqa: PLR0917  # one parameter for each option
         typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say which buildpacks fit; build nothing.")] = False,  # noqa: FBT002
+    bindings: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Service bindings for buildpacks, a directory each.")
+    ] = None,
+    watch: Annotated[  # noqa: FBT002
+        bool, typer.Option("--watch", "-w", help="Build after each change of the app or of a --buildpack directory.")
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", hidden=True)] = False,  # noqa: FBT002  # what --watch starts
+    rerun: Annotated[
+        str, typer.Option(metavar="ID", help="Go on from this buildpack; those before it stay as in the last build.")
+    ] = "",
+    stop: Annotated[
+        list[str] | None,
+        typer.Option("--break", metavar="before:ID", help="Open a shell there, or after:ID; repeatable."),
+    ] = None,
+    shell_on_failure: Annotated[  # noqa: FBT002
+        bool, typer.Option("--shell-on-failure", help="Open a shell where a buildpack fails.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings, errors.")] = False,  # noqa: FBT002
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="What the phases do in detail.")] = False,  # noqa: FBT002
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,  # noqa: FBT002
 ) -> None:
     """Build an image from an app directory."""
     from lifecycle.cli.build import BuildRequest, build_image
+    from lifecycle.cli.build_steps import Stepping, read_stops
 
     style = Style.JSON if as_json else Style.QUIET if quiet else Style.VERBOSE if verbose else Style.NORMAL
     log = BuildLog(style)
@@ -203,13 +221,25 @@ def build(  # noqa: PLR0917  # one parameter for each option
             uid=uid,
             gid=gid,
             explain=explain,
+            bindings=bindings,
+            stepping=Stepping(rerun, read_stops(stop or []), shell_on_failure),
         )
+        if watch and not once:
+            _watch(source, buildpack or [], log)
         build_image(request, environment=os.environ, log=log)
     except LifecycleError as error:
         log.error(error)
         raise typer.Exit(exit_code(error, None)) from None
     finally:
         log.progress.close()
+
+
+def _watch(source: Path, buildpacks: list[str], log: BuildLog) -> None:
+    from lifecycle.cli.watch import Watched, watch
+
+    arguments = sys.argv[sys.argv.index("build") + 1 :]
+    directories = tuple(Path(each) for each in buildpacks if Path(each).is_dir())
+    watch(Watched(source, directories), arguments, environment=os.environ, log=log)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from lifecycle.cli.compared_images import Compared, compare
 from lifecycle.cli.difference_view import first_lines, first_value, lines_of, value_of
+from lifecycle.cli.own_command import own_command
 from lifecycle.differences.causes import Circumstances
 from lifecycle.errors import CorruptImageError, InvalidInputError, LifecycleError
 from lifecycle.executables.process import Command, run_process
@@ -114,7 +115,7 @@ class _Place:
         own = ("--output", f"oci:{layout.absolute()}", "--cache-dir", str(self.path / "cache"))
         printed = self.path / "printed"
         self.path.mkdir(parents=True)
-        argv = (*prefix, *_own_command(), "build", *options, *own, "--", *operands)
+        argv = (*prefix, *own_command(), "build", *options, *own, "--", *operands)
         command = Command(argv, cwd=Path.cwd(), env=self._environment(environment))
         with printed.open("wb") as file:
 
@@ -144,12 +145,6 @@ class _Place:
 def _to_standard_error(chunk: bytes) -> None:
     sys.stderr.write(chunk.decode("utf-8", "replace"))
     sys.stderr.flush()
-
-
-def _own_command() -> tuple[str, ...]:
-    """Return what started this program, without its arguments."""
-    given = len(sys.argv) - 1
-    return tuple(sys.orig_argv[: len(sys.orig_argv) - given])
 
 
 def _link_credentials(real: str, home: Path) -> None:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.errors import LaunchError, LifecycleError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _LAST = "last.json"
 _LOCK = "lock"
@@ -122,6 +122,21 @@ def _hold(path: Path) -> None:
     os.set_inheritable(descriptor, True)  # noqa: FBT003  # the function's own signature
 
 
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Let nobody remove a build meanwhile; yield whether it is there."""
+    try:
+        descriptor = os.open(path / _LOCK, os.O_RDWR)
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield path.is_dir()
+    finally:
+        os.close(descriptor)
+
+
 def remember(workspace: Workspace, state: Path, facts: Mapping[str, Any]) -> None:
     """Make a build the last one, for ``lifecycle run``, and remove those before it that nobody holds."""
     from lifecycle.files.atomic import write_atomic
@@ -136,6 +151,16 @@ def remember(workspace: Workspace, state: Path, facts: Mapping[str, Any]) -> Non
 def discard(workspace: Workspace) -> None:
     """Remove a build that failed."""
     _remove(workspace.path)
+
+
+def keep_failed(workspace: Workspace, state: Path) -> None:
+    """Leave a build that failed for a look at it; of those before it the last one that succeeded stays."""
+    last = ""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        last = json.loads((state / _LAST).read_text(encoding="utf-8"))["workspace"]
+    for other in workspace.path.parent.iterdir():
+        if other != workspace.path and str(other) != last:
+            _remove_unless_held(other)
 
 
 def _remove(path: Path) -> None:

@@ -60,6 +60,7 @@ DOORS = {
     "toml": {"files/toml_encoder.py"},
     "typer": {"cli/buildpack_commands.py", "cli/cache_commands.py", "cli/commands.py", "cli/diff_commands.py"},
     "subprocess": {
+        "executables/attached.py",
         "executables/process.py",
         "images/registry/credential_helper.py",
         "launcher/build.py",
