@@ -168,6 +168,26 @@ def gc(  # noqa: PLR0917  # one for each flag
         _end(well=collect_garbage(request, _view(insecure_registry, as_json=as_json)))
 
 
+@cache.command(short_help="Say whether a registry can keep a shared cache.")
+def doctor(
+    references: Annotated[
+        list[str],
+        typer.Argument(metavar="REF...", help="As in lifecycle build --cache-repo: a repository or directory."),
+    ],
+    as_json: _Json = False,  # noqa: FBT002
+    insecure_registry: _Insecure = None,
+) -> None:
+    """Try in a repository what builds that share a cache take for granted; exit code 1 if something is missing.
+
+    It writes tags that begin with doctor- and small manifests, and deletes them again, or says which are left. A trial
+    can show that something is missing, and not that it is always there.
+    """
+    from lifecycle.cli.cache_doctor import examine
+
+    with _errors():
+        _end(well=examine(references, _view(insecure_registry, as_json=as_json)))
+
+
 def _view(insecure: list[str] | None, *, as_json: bool) -> View:
     from lifecycle.cli.cache_views import View
 
