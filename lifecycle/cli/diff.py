@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from lifecycle.cli.compared_images import compare, open_compared, read_platform
-from lifecycle.cli.difference_view import lines_of, value_of
+from lifecycle.cli.difference_json import value_of
+from lifecycle.cli.difference_view import lines_of
 from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.progress import NO_PROGRESS, Progress
 

@@ -1,8 +1,7 @@
-"""What a person sees of ``lifecycle diff``: what differs in a few lines, then each layer and field; or JSON."""
+"""What a person sees of ``lifecycle diff``: what differs in a few lines, then each layer and field."""
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cli.size_text import size_text
 from lifecycle.differences.documents import ABSENT
 from lifecycle.differences.fields import Place
+from lifecycle.differences.image import by_weight, first_field, first_member
 from lifecycle.differences.members import Change
 from lifecycle.differences.texts import shown
 from lifecycle.oci.gojson import dumps
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lifecycle.differences.fields import FieldDifference
-    from lifecycle.differences.image import ImageDifference, LayerDifference, Side
+    from lifecycle.differences.image import ImageDifference, LayerDifference
     from lifecycle.differences.layers import Origin
     from lifecycle.differences.members import MemberDifference
 
@@ -138,7 +138,7 @@ def layer_lines(layer: LayerDifference, *, everything: bool = False) -> Iterator
         yield f"  not compared: {layer.unread}"
     members = layer.comparison.members
     limit = len(members) if everything else _ROWS
-    for member in _by_weight(members)[:limit]:
+    for member in by_weight(members)[:limit]:
         yield from member_lines(member)
     if len(members) > limit:
         yield f"  … and {len(members) - limit} more: --all shows them"
@@ -152,11 +152,6 @@ def layer_lines(layer: LayerDifference, *, everything: bool = False) -> Iterator
 def _versions_differ(layer: LayerDifference) -> bool:
     one, other = layer.pair.first, layer.pair.second
     return one is not None and other is not None and one.who != other.who
-
-
-def _by_weight(members: Sequence[MemberDifference]) -> list[MemberDifference]:
-    """Return the members with other content first: what else differs often follows from nothing."""
-    return sorted(members, key=lambda each: each.change is Change.CHANGED and not each.content_differs)
 
 
 def member_lines(member: MemberDifference) -> Iterator[str]:
@@ -240,7 +235,7 @@ def _count(number: int, word: str, plural: str = "") -> str:
 
 def first_lines(difference: ImageDifference) -> Iterator[str]:
     """Yield what is to be said of the first difference of two builds: who made it, what it is, and why it may be."""
-    layer, member = _first_member(difference)
+    layer, member = first_member(difference)
     if layer is not None:
         origin = layer.pair.origin
         yield f"first difference: {member.path if member else 'the order or form of entries'}"
@@ -248,110 +243,10 @@ def first_lines(difference: ImageDifference) -> Iterator[str]:
         if member is not None:
             yield from member_lines(member)
         return
-    field = _first_field(difference)
+    field = first_field(difference)
     if field is not None:
         yield f"first difference: {'label ' if field.place is Place.LABEL else ''}{field.field}"
         if field.origin:
             yield f"  made by {field.origin}"
         yield f"      first   {_cut(value_text(field.first))}"
         yield f"      second  {_cut(value_text(field.second))}"
-
-
-def first_value(difference: ImageDifference) -> dict[str, Any] | None:
-    """Return the first difference of two builds as a value for JSON, ``None`` if there is none."""
-    layer, member = _first_member(difference)
-    if layer is not None:
-        return {
-            "layer": _origin_value(layer.pair.origin),
-            "member": None if member is None else _member_value(member),
-        }
-    field = _first_field(difference)
-    return None if field is None else {"field": _field_value(field)}
-
-
-def _first_member(difference: ImageDifference) -> tuple[LayerDifference | None, MemberDifference | None]:
-    for layer in difference.layers:
-        members = _by_weight(layer.comparison.members)
-        return layer, members[0] if members else None
-    return None, None
-
-
-def _first_field(difference: ImageDifference) -> FieldDifference | None:
-    """Return the first field that tells of no layer, one of a buildpack if there is any."""
-    own = [each for each in difference.fields if not each.follows]
-    return min(own, key=lambda each: not each.origin.startswith("buildpack"), default=None)
-
-
-def value_of(difference: ImageDifference) -> dict[str, Any]:
-    """Return all that differs as a value for JSON."""
-    return {
-        "identical": difference.identical,
-        "same-id": difference.same_id,
-        "first": _side_value(difference.first),
-        "second": _side_value(difference.second),
-        "identical-layers": difference.identical_layers,
-        "layers": [_layer_value(each) for each in difference.layers],
-        "layer-order": None
-        if difference.order is None
-        else [[each.position for each in order] for order in difference.order],
-        "fields": [_field_value(each) for each in difference.fields],
-    }
-
-
-def _side_value(side: Side) -> dict[str, Any]:
-    return {
-        "name": side.name,
-        "image-id": side.image_id,
-        "digest": side.digest,
-        "platform": side.platform,
-        "layers": side.layers,
-    }
-
-
-def _layer_value(layer: LayerDifference) -> dict[str, Any]:
-    comparison = layer.comparison
-    return {
-        "change": layer.pair.change,
-        "first": _origin_value(layer.pair.first),
-        "second": _origin_value(layer.pair.second),
-        "not-compared": layer.unread or None,
-        "members": [_member_value(each) for each in comparison.members],
-        "order": None if comparison.order is None else list(comparison.order),
-    }
-
-
-def _origin_value(origin: Origin | None) -> dict[str, Any] | None:
-    if origin is None:
-        return None
-    return {
-        "position": origin.position,
-        "diff-id": origin.diff_id,
-        "owner": origin.owner,
-        "name": origin.name,
-        "buildpack": origin.buildpack_id,
-        "version": origin.version,
-        "created-by": origin.created_by,
-    }
-
-
-def _member_value(member: MemberDifference) -> dict[str, Any]:
-    value: dict[str, Any] = {"path": member.path, "change": member.change, "kind": member.kind}
-    for word, facts in (("first", member.first), ("second", member.second)):
-        if facts is not None:
-            value[f"{word}-size"] = facts.size
-    value["attributes"] = [
-        {"name": each.name, "first": each.first, "second": each.second} for each in member.attributes
-    ]
-    if member.content is not None:
-        content = member.content
-        value["content"] = {"offset": content.offset, "lines": list(content.lines), "cut": content.cut}
-    value["causes"] = list(member.causes)
-    return value
-
-
-def _field_value(field: FieldDifference) -> dict[str, Any]:
-    value: dict[str, Any] = {"place": field.place, "field": field.field}
-    for word, side in (("first", field.first), ("second", field.second)):
-        if side is not ABSENT:
-            value[word] = json.loads(dumps(side))
-    return {**value, "origin": field.origin, "follows-from-layers": field.follows}

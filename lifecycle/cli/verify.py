@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TextIO
 
 from lifecycle.cli.compared_images import Compared, compare
-from lifecycle.cli.difference_view import first_lines, first_value, lines_of, value_of
+from lifecycle.cli.difference_json import first_value, value_of
+from lifecycle.cli.difference_view import first_lines, lines_of
 from lifecycle.cli.own_command import own_command
 from lifecycle.differences.causes import Circumstances
 from lifecycle.errors import CorruptImageError, InvalidInputError, LifecycleError

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lifecycle.differences.layers import Owner
+from lifecycle.differences.members import Change
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lifecycle.differences.fields import FieldDifference, Place
     from lifecycle.differences.layers import LayerPair, Origin
-    from lifecycle.differences.members import LayerComparison
+    from lifecycle.differences.members import LayerComparison, MemberDifference
     from lifecycle.oci.digest import Digest
 
 
@@ -64,3 +69,22 @@ class ImageDifference:
     def of(self, *places: Place) -> tuple[FieldDifference, ...]:
         """Return the fields that differ in some places."""
         return tuple(each for each in self.fields if each.place in places)
+
+
+def by_weight(members: Sequence[MemberDifference]) -> list[MemberDifference]:
+    """Return the members with those first that are not there, or have other content, in the other layer."""
+    return sorted(members, key=lambda each: each.change is Change.CHANGED and not each.content_differs)
+
+
+def first_member(difference: ImageDifference) -> tuple[LayerDifference | None, MemberDifference | None]:
+    """Return the lowest layer that differs, and of its members the one to look at first."""
+    for layer in difference.layers:
+        members = by_weight(layer.comparison.members)
+        return layer, members[0] if members else None
+    return None, None
+
+
+def first_field(difference: ImageDifference) -> FieldDifference | None:
+    """Return the first field that does not only tell of a layer, one of a buildpack if there is any."""
+    own = [each for each in difference.fields if not each.follows]
+    return min(own, key=lambda each: not each.origin.startswith(Owner.BUILDPACK), default=None)
