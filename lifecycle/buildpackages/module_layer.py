@@ -29,6 +29,9 @@ LEFT_OUT = frozenset(
 )  # fmt: skip
 """Names that are left out wherever they are: what version control and Python's tools keep beside the files."""
 
+TESTS = b"tests"
+"""The directory at the top of a buildpack that is for its author."""
+
 _TEXT_MODE = 0o644
 _LINK_MODE = 0o777
 
@@ -43,7 +46,10 @@ def modules_layer(modules: Iterable[tuple[Module, Path]]) -> Members:
     made: dict[bytes, Member] = {}
     for module, root in modules:
         place = f"{module.kind.directory}/{directory_name(module.info.id)}/{module.info.version}".encode()
+        tests = place + b"/" + TESTS
         for member in (*_above(place), *_Walk(os.fsencode(root.resolve())).members(place)):
+            if member.entry.name == tests or member.entry.name.startswith(tests + b"/"):
+                continue
             made.setdefault(member.entry.name, member)
     return Members(tuple(made.values()))
 

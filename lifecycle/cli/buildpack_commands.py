@@ -36,6 +36,39 @@ _Insecure = Annotated[
 ]
 
 
+@buildpack.command(short_help="Begin a buildpack, with its tests.")
+def new(
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="The new directory.")],
+    module_id: Annotated[str, typer.Option("--id", metavar="ID", help="Its id.  [<user>/<name of DIR>]")] = "",
+    extension: Annotated[bool, typer.Option("--extension", help="An image extension instead.")] = False,  # noqa: FBT002
+) -> None:
+    """Write a small buildpack in Python that works, with the SDK in it and tests beside it."""
+    from lifecycle.buildpackages.scaffold import scaffold
+    from lifecycle.model.buildpackage import ModuleKind
+
+    kind = ModuleKind.EXTENSION if extension else ModuleKind.BUILDPACK
+    with _errors():
+        written = scaffold(root, module_id or _own_id(root), kind)
+    typer.echo(f"{kind} {module_id or _own_id(root)} is in {root}:")
+    for path in written:
+        typer.echo(f"  {path}")
+    typer.echo("try it:")
+    typer.echo(f"  pytest {root}")
+    if kind is ModuleKind.BUILDPACK:
+        typer.echo(f"  lifecycle build {root}/tests/app --buildpack {root} --watch")
+
+
+def _own_id(root: Path) -> str:
+    import getpass
+    import re
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):
+        user = "me"
+    return "/".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part).strip("-.") or "x" for part in (user, root.resolve().name))
+
+
 @buildpack.command(short_help="Write a package that pack and lifecycle build take.")
 def package(  # noqa: PLR0917  # one parameter for each option
     root: Annotated[Path, typer.Argument(metavar="[DIR]", help="Its directory.  [.]", show_default=False)] = Path(),

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Unpack the packages that an Aptfile lists, one on a line, into a layer for the build and the app."""
 
 from __future__ import annotations

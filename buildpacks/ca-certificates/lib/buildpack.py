@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Add the certificates of service bindings to those of the system, when the app is built and when it starts.
 
 Bindings: https://servicebinding.io/spec/core/1.1.0/, type ``ca-certificates``, each entry one or more certificates as

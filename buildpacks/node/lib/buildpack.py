@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Install Node.js, and what package-lock.json lists.
 
 Layers: ``node`` (launch, build, cache) is Node.js, ``npm`` (build, cache) is npm, ``modules`` (launch, cache) the

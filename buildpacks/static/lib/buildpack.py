@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -B
 """Serve the files of an app with nginx from Debian's packages."""
 
 from __future__ import annotations
