@@ -70,7 +70,7 @@ def extend_image(
     Raises ``ExtendError``.
     """
     sys.dont_write_bytecode = True  # modules that are imported meanwhile must not leave files in layers
-    with _translated(kind):
+    with _translated():
         image = analyzed.build_image if kind is Kind.BUILD else analyzed.run_image
         base = find_base(BASE_DIR, image.reference if image else "")
         dockerfiles = find_dockerfiles(
@@ -103,11 +103,11 @@ def extend_image(
 
 
 @contextlib.contextmanager
-def _translated(kind: Kind) -> Iterator[None]:
+def _translated() -> Iterator[None]:
     try:
         yield
     except LifecycleError as error:
-        raise ExtendError(f"{kind} image: {error.message}", where=error.where, remedy=error.remedy) from error
+        raise ExtendError(error.message, where=error.where, remedy=error.remedy) from error
 
 
 @contextlib.contextmanager

@@ -79,7 +79,10 @@ class StepRunner:
             return key, made
         _LOG.info("%s", shown(step))
         self.settle()
-        with_changes = self._changes(step, context, sources, where)
+        try:
+            with_changes = self._changes(step, context, sources, where)
+        except ExtendError as error:
+            raise ExtendError(error.message, where=error.where or where, remedy=error.remedy) from error
         changes = Changes(in_order(self._kept(with_changes.changed)), in_order(self._kept(with_changes.removed)))
         if not changes:
             _LOG.debug("No files were changed, so there is no layer")

@@ -43,9 +43,7 @@ def find_identity(root: Path, user: str) -> Identity:
     number = _number(name)
     entry = next((each for each in _lines(root, "etc/passwd", _PASSWD_FIELDS) if _is(each, name, number)), None)
     if entry is None and number is None:
-        raise ExtendError(
-            f"there is no user {name!r} in the image", where="/etc/passwd", remedy="add it in a RUN before"
-        )
+        raise ExtendError(f"there is no user {name!r} in the image's /etc/passwd", remedy="add it in a RUN before")
     uid = number if number is not None else _id(entry, 2)
     login, home = (entry[0], entry[5]) if entry else (name, "/")
     if colon and group:
@@ -63,9 +61,7 @@ def find_group(root: Path, group: str) -> int:
         return number
     entry = next((each for each in _lines(root, "etc/group", _GROUP_FIELDS) if each[0] == group), None)
     if entry is None:
-        raise ExtendError(
-            f"there is no group {group!r} in the image", where="/etc/group", remedy="add it in a RUN before"
-        )
+        raise ExtendError(f"there is no group {group!r} in the image's /etc/group", remedy="add it in a RUN before")
     return _id(entry, 2)
 
 

@@ -1,0 +1,39 @@
+"""Commands of Dockerfiles: as which user they run, and what becomes of what they leave running."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from lifecycle.executables.process import Command, ProcessUser, run_process
+
+
+def test_what_a_command_left_running_ends_with_it_if_nothing_is_to_be_left(tmp_path):
+    pid_file = tmp_path / "pid"
+    script = f"sleep 300 & echo $! > {pid_file}; echo done"
+    printed = []
+    command = Command(("/bin/sh", "-c", script), tmp_path, {"PATH": "/usr/bin:/bin"}, leaves_nothing=True)
+    assert run_process(command, output=printed.append) == 0
+    assert b"".join(printed) == b"done\n"
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        status = Path(f"/proc/{int(pid_file.read_text())}/stat").read_text()
+        assert status.rpartition(")")[2].split()[0] in {"Z", "X"}
+
+
+@pytest.mark.parametrize("script", ["exit 3", "exec >&- 2>&-; sleep 0.1; exit 3", "yes | head -c 500000; exit 3"])
+def test_a_command_that_leaves_nothing_gives_its_status_and_all_that_it_prints(tmp_path, script):
+    printed = []
+    command = Command(("/bin/sh", "-c", script), tmp_path, {"PATH": "/usr/bin:/bin"}, leaves_nothing=True)
+    assert run_process(command, output=printed.append) == 3
+    assert sum(map(len, printed)) == (500000 if "yes" in script else 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes of other users")
+def test_a_command_runs_as_its_user_with_the_groups_of_that_user(tmp_path):
+    printed = []
+    user = ProcessUser(1234, 2345, (5, 6))
+    command = Command(("/usr/bin/id", "-u"), Path("/"), {}, user)
+    groups = Command(("/usr/bin/id", "-G"), Path("/"), {}, user)
+    assert (run_process(command, output=printed.append), run_process(groups, output=printed.append)) == (0, 0)
+    assert b"".join(printed) == b"1234\n2345 5 6\n"
