@@ -5,11 +5,12 @@ Phases are found before any client or command library is loaded: they start ofte
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from lifecycle.cli.exit_codes import SIGNALLED
 from lifecycle.cli.phase_names import Phase
@@ -39,15 +40,25 @@ def main() -> None:
             signal.signal(number, _end)
     try:
         if name in list(Phase):
+            gc.disable()  # modules are no garbage; once they are loaded, the phase goes on with it
+            from lifecycle.cli.model_plugins import leave_out_plugins
             from lifecycle.cli.phases.running import run_phase
 
-            sys.exit(run_phase(Phase(name), arguments, os.environ))
+            leave_out_plugins()
+            _leave(run_phase(Phase(name), arguments, os.environ))
         from lifecycle.cli.commands import run_commands
 
         run_commands()
     except _EndedError:
         sys.stderr.write("interrupted\n")
         raise
+
+
+def _leave(code: int) -> NoReturn:
+    """End as ``sys.exit`` does, without taking all modules apart: a tenth of what a phase with little to do costs."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _end(number: int, _: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,5 +38,5 @@ class ImagePlatform:
 
 def host_platform() -> ImagePlatform:
     """Return the platform of this machine, on Linux."""
-    machine = platform.machine()
+    machine = os.uname().machine
     return ImagePlatform(architecture=_ARCHITECTURES.get(machine, machine))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from lifecycle.model.base import SpecModel
 from lifecycle.model.lifecycle_metadata import LifecycleMetadata
@@ -73,7 +73,7 @@ class Analyzed(SpecModel):
 
     image: ImageIdentifier | None = None
     build_image: ImageIdentifier | None = None
-    metadata: LifecycleMetadata = LifecycleMetadata()
+    metadata: LifecycleMetadata = Field(default_factory=LifecycleMetadata)
     run_image: RunImageChoice | None = None
 
     @field_validator("metadata", mode="before")

@@ -105,11 +105,11 @@ class SystemBuildpacks(SpecModel):
 class SystemTables(SpecModel):
     """``[system]``."""
 
-    pre: SystemBuildpacks = SystemBuildpacks()
-    post: SystemBuildpacks = SystemBuildpacks()
+    pre: SystemBuildpacks = Field(default_factory=SystemBuildpacks)
+    post: SystemBuildpacks = Field(default_factory=SystemBuildpacks)
 
 
 class System(SpecModel):
     """system.toml.  Spec: platform.md "system.toml (TOML)"."""
 
-    system: SystemTables = SystemTables()
+    system: SystemTables = Field(default_factory=SystemTables)

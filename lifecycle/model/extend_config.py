@@ -5,7 +5,7 @@ Spec: image_extension.md "extend-config.toml (TOML)".
 
 from __future__ import annotations
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from lifecycle.model.base import ListOf, SpecModel
 
@@ -35,5 +35,5 @@ class ImageArgs(SpecModel):
 class ExtendConfig(SpecModel):
     """extend-config.toml."""
 
-    build: ImageArgs = ImageArgs()
-    run: ImageArgs = ImageArgs()
+    build: ImageArgs = Field(default_factory=ImageArgs)
+    run: ImageArgs = Field(default_factory=ImageArgs)

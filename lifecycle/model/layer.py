@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from lifecycle.model.base import SpecModel, Table
 
@@ -20,7 +20,7 @@ class LayerTypes(SpecModel):
 class LayerMetadata(SpecModel):
     """``<layer>.toml``; ``metadata`` is ``None`` where the file has no such table."""
 
-    types: LayerTypes = LayerTypes()
+    types: LayerTypes = Field(default_factory=LayerTypes)
     metadata: Table | None = None
 
     @model_validator(mode="before")

@@ -100,7 +100,7 @@ class RunImageMetadata(SpecModel):
 class StackMetadata(SpecModel):
     """The deprecated object ``stack``: the run image of run.toml or stack.toml."""
 
-    runImage: RunImage = Field(default=RunImage(), alias="runImage")  # noqa: N815  # the label's key
+    runImage: RunImage = Field(default_factory=RunImage, alias="runImage")  # noqa: N815  # the label's key
 
 
 class LifecycleMetadata(SpecModel):
@@ -109,10 +109,10 @@ class LifecycleMetadata(SpecModel):
     app: ListOf[LayerSha] | None = None
     sbom: LayerSha | None = None
     buildpacks: ListOf[BuildpackLayers] | None = None
-    config: LayerSha = LayerSha()
-    launcher: LayerSha = LayerSha()
-    process_types: LayerSha = LayerSha()
-    runImage: RunImageMetadata = Field(default=RunImageMetadata(), alias="runImage")  # noqa: N815
+    config: LayerSha = Field(default_factory=LayerSha)
+    launcher: LayerSha = Field(default_factory=LayerSha)
+    process_types: LayerSha = Field(default_factory=LayerSha)
+    runImage: RunImageMetadata = Field(default_factory=RunImageMetadata, alias="runImage")  # noqa: N815
     stack: StackMetadata | None = None
 
     def of(self, buildpack_id: str) -> BuildpackLayers | None:
@@ -152,7 +152,7 @@ class LifecycleMetadata(SpecModel):
 class CacheMetadata(SpecModel):
     """The label or file io.buildpacks.lifecycle.cache.metadata."""
 
-    sbom: LayerSha = LayerSha()
+    sbom: LayerSha = Field(default_factory=LayerSha)
     buildpacks: ListOf[BuildpackLayers] | None = None
 
     def of(self, buildpack_id: str) -> BuildpackLayers | None:

@@ -65,9 +65,9 @@ class ProjectBuildpacks(SpecModel):
     include: ListOf[str] | None = None
     exclude: ListOf[str] | None = None
     group: ListOf[ProjectBuildpack] = ()
-    pre: ProjectGroup = ProjectGroup()
-    post: ProjectGroup = ProjectGroup()
-    build: ProjectBuild = ProjectBuild()
+    pre: ProjectGroup = Field(default_factory=ProjectGroup)
+    post: ProjectGroup = Field(default_factory=ProjectGroup)
+    build: ProjectBuild = Field(default_factory=ProjectBuild)
 
     @model_validator(mode="after")
     def _include_or_exclude(self) -> ProjectBuildpacks:
@@ -79,7 +79,7 @@ class ProjectBuildpacks(SpecModel):
 class ProjectIo(SpecModel):
     """``[io]``."""
 
-    buildpacks: ProjectBuildpacks = ProjectBuildpacks()
+    buildpacks: ProjectBuildpacks = Field(default_factory=ProjectBuildpacks)
 
 
 class ProjectTable(SpecModel):
@@ -100,8 +100,8 @@ class ProjectTable(SpecModel):
 class ProjectDescriptor(SpecModel):
     """project.toml."""
 
-    project: ProjectTable = Field(alias="_", default=ProjectTable(schema_version="0.1"))
-    io: ProjectIo = ProjectIo()
+    project: ProjectTable = Field(alias="_", default_factory=lambda: ProjectTable(schema_version="0.1"))
+    io: ProjectIo = Field(default_factory=ProjectIo)
 
     @model_validator(mode="before")
     @classmethod

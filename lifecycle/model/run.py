@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from lifecycle.model.base import ListOf, SpecModel
 from lifecycle.oci.gojson import Struct
@@ -43,4 +43,4 @@ class Run(SpecModel):
 class Stack(SpecModel):
     """stack.toml."""
 
-    run_image: RunImage = RunImage()
+    run_image: RunImage = Field(default_factory=RunImage)

@@ -5,6 +5,7 @@ Spec: platform.md, one section for each phase.  Reference: cmd/lifecycle.
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from typing import TYPE_CHECKING, assert_never
@@ -103,7 +104,10 @@ class Running:
             key_options(settings)
         if self.phase is not Phase.REBASER:
             self.take_user(settings)
-        _executable(self.phase)(self, settings)
+        executable = _executable(self.phase)
+        gc.freeze()
+        gc.enable()
+        executable(self, settings)
 
     def take_user(self, settings: Settings, *images: str) -> None:
         """Become the user of the build; ``images`` are used besides those that the inputs name."""
