@@ -38,7 +38,9 @@ _WRITING: Final = frozenset(
         "merge",
     }
 )
-_SHARED: Final = frozenset({"ref", "registry.insecure", "timeout", "cache-version", "salt-file", "secret-env"})
+_SHARED: Final = frozenset(
+    {"ref", "registry.insecure", "timeout", "cache-version", "salt-file", "secret-env", "sync", "path", "url"}
+)
 _REPOSITORY: Final = _SHARED | {"ignore-error"}
 """What ``-cache-repo`` knows."""
 
@@ -74,7 +76,9 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "mode": ("min", "max"),
     "compression": ("gzip", "zstd", "uncompressed"),
     "verify": ("present", "full"),
+    "sync": ("tags", "cas", "lock", "file"),
 }
+_SYNC_NEEDS: Final = {"lock": "url", "file": "path"}
 _TRUE: Final = frozenset({"1", "t", "true", "yes"})
 _FALSE: Final = frozenset({"0", "f", "false", "no"})
 _PATH: Final = ("/", "./", "../")
@@ -160,7 +164,24 @@ def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]]) -> CacheS
         except InvalidInputError as error:
             problem = error.message.rpartition(": ")[2]
             raise refuse(f"is not a valid image reference: {redacted(problem)}", error.remedy or "") from None
+    if kind == DISTRIBUTED:
+        _check_sync(given, refuse)
     return CacheSpec(kind, MappingProxyType(given), shown)
+
+
+def _check_sync(given: Mapping[str, str], refuse: _Refuse) -> None:
+    """Refuse a way of agreeing that lacks something, or that its cache has no use for."""
+    sync = given.get("sync", "tags")
+    needs = _SYNC_NEEDS.get(sync)
+    if needs and not given.get(needs):
+        raise refuse(f"sync={sync} lacks {needs}", f"add {needs}=…")
+    for key in ("url", "path"):
+        if key in given and key != needs:
+            raise refuse(f"{key} means nothing to sync={sync}", f"leave {key} out")
+    if sync in {"cas", "file"} and given["ref"].startswith(_PATH):
+        raise refuse(f"sync={sync} is for registries", "leave it out: directories agree by links")
+    if needs == "url" and not re.fullmatch(r"https?://[^/?#@\s]+/?", given["url"]):
+        raise refuse("the url is no server", "write url=http://HOST:PORT, the server of etcd's API")
 
 
 def _refuser(flag: str, text: str) -> _Refuse:

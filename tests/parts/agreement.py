@@ -39,10 +39,10 @@ def answers_of(directory: Path) -> list[dict]:
     return [json.loads(line) for line in lines if line.endswith("}")]
 
 
-def check_agreement(names: list[str], answers: list[dict]) -> dict[str, str]:
+def check_agreement(names: list[str], answers: list[dict], *, votes: bool = True) -> dict[str, str]:
     """Return the outcome of each key (in the tag's spelling); fail where two differ.
 
-    With `answers`, fail also for one that nobody proposed or voted for.
+    With `answers`, fail also for one that nobody proposed, or voted for unless there are no `votes`.
     """
     decided = defaultdict(set)
     proposed = defaultdict(set)
@@ -59,6 +59,6 @@ def check_agreement(names: list[str], answers: list[dict]) -> dict[str, str]:
     for (key, generation), (value,) in decided.items():
         if answers:
             assert value in proposed[key], f"{value} was decided for {key} in {generation}, which nobody proposed"
-            votes = [name for name in names if name.startswith(f"a.{key}.") and name.endswith(f".{value}")]
-            assert votes, f"{value} was decided for {key} without a vote"
+            voted = [name for name in names if name.startswith(f"a.{key}.") and name.endswith(f".{value}")]
+            assert voted or not votes, f"{value} was decided for {key} without a vote"
     return {key: value for (key, _), (value,) in decided.items()}

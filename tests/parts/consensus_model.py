@@ -5,6 +5,7 @@ never.  A listing has all names that were acknowledged when it began, and any of
 before it ended: each listing another choice, so that late, lost and half-written names are covered.  A listing begins
 as soon as it can, which allows all that a later beginning would.  A proposer that is never scheduled again has
 crashed, and its last name stays on its way for ever.  The environment may close the first generation at any moment.
+A claim is answered in one step by the place that keeps the names; a claimant may crash before it hears of it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed import consensus
-from lifecycle.cache.distributed.consensus import Outcome, Pause, Proposal, Put, State, action
+from lifecycle.cache.distributed.consensus import Claim, Outcome, Pause, Proposal, Put, State, action, claimed
 from lifecycle.cache.distributed.tags import Closed, Decided, read_tag
-from lifecycle.oci.digest import digest_of
+from lifecycle.oci.digest import Digest, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,11 @@ def explore(proposers: int, attempts: int, *, most: int = 10_000_000, **model) -
     return _Model(attempts, **model).explore(proposers, most)
 
 
+def now_has(first: dict[int, str], name: str) -> bool:
+    _, generation, value = name.split(".")
+    return first.get(int(generation)) == value
+
+
 class _Model:
     def __init__(
         self,
@@ -58,11 +64,17 @@ class _Model:
         closes: bool = False,
         after: Callable[[State, Iterable[str]], State] = consensus.after,
         write: Callable[[Names, str], Names] = lambda names, name: names | {name},
+        claims: bool = False,
+        answer: Callable[[dict[int, str], int, str], str] = lambda first, generation, value: first.setdefault(
+            generation, value
+        ),
     ) -> None:
         self.attempts = attempts
         self.closes = closes
         self.after = after
         self.write = write
+        self.claims = claims
+        self.answer = answer
         self.names = [CLOSED]
         self.bits = {CLOSED: _CLOSED_BIT}
         self.states: list[State] = []
@@ -76,7 +88,9 @@ class _Model:
 
     def explore(self, proposers: int, most: int) -> Explored:
         values = [digest_of(f"value of {each}".encode()) for each in range(proposers)]
-        states = [State(Proposal(KEY, value, f"proposer{each:03}")) for each, value in enumerate(values)]
+        states = [
+            State(Proposal(KEY, value, f"proposer{each:03}", claims=self.claims)) for each, value in enumerate(values)
+        ]
         first: World = (0, False, tuple((self.number(state), 0) for state in states))
         seen, queue = {first}, deque([first])
         found: set[tuple[int, str]] = set()
@@ -114,10 +128,29 @@ class _Model:
                 # In a mutant a write may take away what was acknowledged.
                 now = self.after_write(acknowledged, self.writes[state])
                 yield self.moved(now, closing, proposers, index, self.choices_of(state, 0, 0)[0])
+            elif isinstance(doing := action(self.states[state]), Claim):
+                first = self.first_of(acknowledged)
+                value = self.answer(first, doing.generation, doing.value)
+                now = acknowledged | sum(self.bit(f"first.{generation}.{each}") for generation, each in first.items())
+                now &= ~sum(
+                    bit for name, bit in self.bits.items() if name.startswith("first.") and not now_has(first, name)
+                )
+                heard = self.number(claimed(self.states[state], Digest(value)))
+                yield self.moved(now, closing, proposers, index, heard)
+                yield self.moved(now, closing, proposers, index, state)
             elif self.lists[state]:
                 sure = begun & acknowledged
                 for choice in self.choices_of(state, sure, (acknowledged | on_their_way) & ~sure):
                     yield self.moved(acknowledged, closing, proposers, index, choice)
+
+    def first_of(self, acknowledged: int) -> dict[int, str]:
+        """Return what the place of the names has been asked for first, by generation."""
+        found = {}
+        for name in self.text(acknowledged):
+            if name.startswith("first."):
+                _, generation, value = name.split(".")
+                found[int(generation)] = value
+        return found
 
     def moved(self, acknowledged: int, closing: bool, proposers, index: int, state: int) -> World:
         begun = acknowledged if self.lists[state] else 0

@@ -1,6 +1,6 @@
 """A process that proposes records of its own for keys, and writes down what came out.
 
-python proposer.py LOG ANSWERS NAME FIRST COUNT: LOG is a directory or http://HOST:PORT/REPOSITORY.
+python proposer.py LOG ANSWERS NAME FIRST COUNT: LOG is a directory of names or a value of -cache-repo.
 """
 
 import base64
@@ -16,18 +16,18 @@ from lifecycle.oci.digest import digest_of
 
 
 def open_log(text: str):
-    if not text.startswith("http://"):
+    if text.startswith("/") and "," not in text:
         return FileLog(Path(text))
-    from lifecycle.cache.distributed.registry_log import RegistryLog
+    from lifecycle.cache.distributed.open import open_repository
+    from lifecycle.cache.specification import read_repository
     from lifecycle.images.registry.client import Limits, RegistryClient
     from lifecycle.images.registry.credentials import default_keychain
     from lifecycle.images.registry.hosts import Hosts
     from lifecycle.images.registry.retry import RetryPolicy
-    from lifecycle.oci.reference import parse_reference
 
     patient = Limits(retry=RetryPolicy(tries=200, tries_unreached=200, first_delay=0.05, longest_delay=0.5))
     client = RegistryClient(Hosts(), default_keychain({"HOME": "/nonexistent"}), limits=patient)
-    return RegistryLog(client, parse_reference(text.removeprefix("http://")))
+    return open_repository(read_repository(text.removeprefix("http://")), lambda: client).log
 
 
 def short(digest: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import time
@@ -75,6 +76,7 @@ class Collector:
         first = names = log.names()
         now, confirmed = log.now(), frozenset[str]()
         last: tuple[Round, frozenset[str]] | None = None
+        mended = False
         while True:
             began = self.clock()
             now, names = log.now(), log.names()
@@ -82,8 +84,10 @@ class Collector:
             if planned.empty:
                 break
             if last == (planned, names):
-                self._stuck |= {*planned.removes} & names
-                break
+                if not self._mended() or mended:
+                    self._stuck |= {*planned.removes} & names
+                    break
+                mended = True
             last = planned, names
             self._do(planned, began)
             confirmed |= {*planned.confirms}
@@ -121,24 +125,28 @@ class Collector:
         for name in planned.removes:
             if self.clock() - began > FENCE:
                 return
-            self._remove(name)
-            self._removed += 1
+            # What is listed still is tried again, after tags were mended.
+            with contextlib.suppress(RegistryBusyError):
+                self._remove(name)
+                self._removed += 1
 
     def _remove(self, name: str) -> None:
-        try:
-            self.repository.log.remove(name)
-        except RegistryBusyError as error:
-            # A tag that a crash of the registry left half-written keeps docker-registry from deleting any manifest.
-            if not (isinstance(self.repository, RegistryRepository) and self.repository.log.mend()):
-                raise
-            _LOG.debug("deleted after tags were mended: %s", error)
-            self.repository.log.remove(name)
+        repository = self.repository
+        repository.log.remove(name)
+        # Where builders agree elsewhere, the registry has names of its own for records.
+        if isinstance(repository, RegistryRepository) and repository.log is not repository.tags:
+            repository.tags.remove(name)
+
+    def _mended(self) -> bool:
+        """Mend what keeps a registry from deleting tags; say whether there was anything."""
+        repository = self.repository
+        return isinstance(repository, RegistryRepository) and repository.tags.mend() > 0
 
     def _check_deletion(self) -> None:
         if not isinstance(self.repository, RegistryRepository):
             return
         try:
-            self.repository.log.remove_digest(Digest(f"sha256:{secrets.token_hex(32)}"))
+            self.repository.tags.remove_digest(Digest(f"sha256:{secrets.token_hex(32)}"))
         except RegistryError as error:
             if error.status not in _NOT_DELETING:
                 raise

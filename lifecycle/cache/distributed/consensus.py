@@ -34,6 +34,7 @@ class Step(Enum):
     ACCEPT = auto()
     CHECK_VOTE = auto()
     DECIDE = auto()
+    CLAIM = auto()
     WAIT = auto()
     DONE = auto()
 
@@ -42,12 +43,15 @@ class Step(Enum):
 class Proposal:
     """``proposer`` would have ``value``, whose blobs and ``r`` tag are stored, as the record of ``key``.
 
-    The name of a proposer is never used again: a process that was restarted is another one.
+    The name of a proposer is never used again: a process that was restarted is another one.  ``claims`` says that the
+    place of the tags decides itself who was first; ``least`` is the lowest ballot, which a lock gave.
     """
 
     key: Digest
     value: Digest
     proposer: str
+    claims: bool = False
+    least: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,14 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Ask for ``value`` to be the record of the key in this generation; the answer is the record that is."""
+
+    generation: int
+    value: Digest
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Let others finish; the more ``failures``, the longer."""
 
@@ -91,7 +103,7 @@ class Outcome:
 
 Listing = Literal["list"]
 LIST: Listing = "list"
-Action = Put | Listing | Pause | Outcome
+Action = Put | Claim | Listing | Pause | Outcome
 
 
 def action(state: State) -> Action:
@@ -102,6 +114,8 @@ def action(state: State) -> Action:
             return LIST
         case Step.WAIT:
             return Pause(state.failures)
+        case Step.CLAIM:
+            return Claim(generation, state.proposal.value)
         case Step.PREPARE if ballot is not None:
             return Put(Prepare(key, generation, ballot).name)
         case Step.ACCEPT if ballot is not None and value is not None:
@@ -124,11 +138,16 @@ def after(state: State, names: Iterable[str] = ()) -> State:
             return replace(state, step=Step.DONE)
         case Step.WAIT:
             return replace(state, step=Step.LOOK)
-        case Step.DONE:
+        case Step.DONE | Step.CLAIM:
             return state
         case Step.LOOK | Step.CHECK_BALLOT | Step.CHECK_VOTE:
             return _informed(state, seen_of(names, state.proposal.key))
     assert_never(state.step)
+
+
+def claimed(state: State, value: Digest) -> State:
+    """Return the state of a proposer that was told which record is the first."""
+    return replace(state, step=Step.DECIDE, value=value)
 
 
 def _informed(state: State, seen: Seen) -> State:
@@ -157,7 +176,9 @@ def _leads(state: State, seen: Seen) -> bool:
 
 def _start(state: State, seen: Seen) -> State:
     top, me = seen.top, state.proposal.proposer
+    if state.proposal.claims:
+        return replace(state, step=Step.CLAIM, generation=seen.generation)
     if top is not None and top.proposer != me and top != state.waited_for:
         return replace(state, step=Step.WAIT, waited_for=top)
-    ballot = Ballot(1 if top is None else top.number + 1, me)
+    ballot = Ballot(max(state.proposal.least, 1 if top is None else top.number + 1), me)
     return replace(state, step=Step.PREPARE, generation=seen.generation, ballot=ballot)

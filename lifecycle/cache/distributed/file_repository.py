@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from lifecycle.cache.distributed.tag_log import KeptLog
     from lifecycle.oci.digest import Digest
 
 _CHUNK = 1 << 18
@@ -30,7 +31,7 @@ class FileRepository:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._blobs = path / "blobs" / "sha256"
-        self.log = FileLog(path / "tags")
+        self.log: KeptLog = FileLog(path / "tags")
 
     @property
     def name(self) -> str:

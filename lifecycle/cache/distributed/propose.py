@@ -7,7 +7,8 @@ import string
 import time
 from typing import TYPE_CHECKING, assert_never
 
-from lifecycle.cache.distributed.consensus import Outcome, Pause, Proposal, Put, State, action, after
+from lifecycle.cache.distributed.consensus import Claim, Outcome, Pause, Proposal, Put, State, action, after, claimed
+from lifecycle.cache.distributed.tag_log import DecidingLog, LockingLog
 from lifecycle.cache.distributed.tags import PROPOSER_LENGTH
 from lifecycle.errors import CacheError
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MOST_FAILURES = 100
 """After how many ballots that others overtook a builder goes on without an outcome."""
+
+MARK = "sync.cas"
+"""The tag of a cache whose place decides who was first: voting beside it would overrule that."""
 
 _LETTERS = string.ascii_letters + string.digits
 _FIRST_PAUSE = 0.05
@@ -43,19 +47,30 @@ def propose(
     ``pause`` waits after so many failures; ``names`` is a listing to begin with.  Raises ``CacheError`` after
     ``MOST_FAILURES``, and what ``log`` raises.
     """
-    state = State(Proposal(key, value, new_proposer()))
-    if names is not None:
-        state = after(state, names)
+    if isinstance(log, LockingLog):
+        with log.holding(key) as least:
+            return _propose(log, State(Proposal(key, value, new_proposer(), least=least)), pause or _pause)
+    state = State(Proposal(key, value, new_proposer(), claims=isinstance(log, DecidingLog)))
+    return _propose(log, state if names is None else after(state, names), pause or _pause)
+
+
+def _propose(log: TagLog, state: State, pause: Callable[[int], None]) -> Outcome:
     while state.failures <= MOST_FAILURES:
         match action(state):
             case Put(name):
                 log.append(name)
                 state = after(state)
             case "list":
-                state = after(state, log.names())
+                found = log.names()
+                if MARK in found and not isinstance(log, DecidingLog):
+                    raise CacheError("other builders use sync=cas here", remedy="add sync=cas, or use another cache")
+                state = after(state, found)
             case Pause(failures):
-                (pause or _pause)(failures)
+                pause(failures)
                 state = after(state)
+            case Claim(generation, value):
+                assert isinstance(log, DecidingLog)  # noqa: S101  # a proposal claims only there
+                state = claimed(state, log.first(state.proposal.key, generation, value))
             case Outcome() as outcome:
                 return outcome
             case never:

@@ -7,6 +7,7 @@ that deletes one takes all of its tags along.  Spec: OCI image-spec manifest.md 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
@@ -45,8 +46,12 @@ class RegistryLog:
         try:
             self._client.put_manifest(target, data, OCI_MANIFEST)
         except BlobUnknownError:
-            self._client.upload_blob(target, _EMPTY_BLOB, lambda: iter((_EMPTY,)))
+            self.append_blob()
             self._client.put_manifest(target, data, OCI_MANIFEST)
+
+    def append_blob(self) -> None:
+        """Upload the blob that the manifests of all tags name."""
+        self._client.upload_blob(self._repository, EMPTY_BLOB, lambda: iter((_EMPTY,)))
 
     def names(self) -> frozenset[str]:
         """Return all names, from the registry itself and none of its mirrors."""
@@ -55,7 +60,7 @@ class RegistryLog:
     def now(self) -> int:
         """Return the registry's time, as its answers tell; this host's where they don't."""
         if self._ahead is None:
-            answer = self._client.ask(self._repository, "HEAD", f"blobs/{_EMPTY_BLOB.digest}")
+            answer = self._client.ask(self._repository, "HEAD", f"blobs/{EMPTY_BLOB.digest}")
             try:
                 date = parsedate_to_datetime(answer.header("Date")).timestamp()
             except ValueError:
@@ -64,34 +69,34 @@ class RegistryLog:
         return int(self._ahead + _elapsed())
 
     def remove(self, name: str) -> None:
-        """Delete what a tag leads to, by the digest that its name gives, so that nothing has to be read.
+        """Delete what a tag leads to; that of most tags is told by the name, so that nothing has to be read.
 
         Raises as ``RegistryClient``; a registry that does not delete answers 405 or 400.
         """
         match read_tag(name) or read_retention_tag(name):
-            case Stored(value=digest) | Made(note=digest):
-                pass
-            case None:
+            case Stored() | Made() | None:
                 self._client.delete_manifest(replace(self._repository, tag=name, digest=None))
-                return
             case _:
-                digest = digest_of(marker(name))
-        self.remove_digest(digest)
+                self.remove_digest(digest_of(marker(name)))
 
     def remove_digest(self, digest: Digest) -> None:
         """Delete a manifest; nothing happens if it isn't there."""
         self._client.delete_manifest(replace(self._repository, tag=None, digest=digest))
 
     def mend(self) -> int:
-        """Write the tags again that the registry lists and can't read; return how many those were."""
+        """Write the tags again that the registry lists and that lead nowhere; return how many those were.
+
+        A crash of docker-registry leaves tags that can't be read.  With one of them in a repository, a deletion takes
+        a manifest away, then fails, and leaves its tag.
+        """
         mended = 0
         for name in sorted(self.names()):
             tag = replace(self._repository, tag=name, digest=None)
-            try:
-                self._client.head_written(tag)
-            except RegistryBusyError:
-                self._client.put_manifest(tag, self._contents(name), OCI_MANIFEST)
-                mended += 1
+            with contextlib.suppress(RegistryBusyError):
+                if self._client.head_written(tag) is not None:
+                    continue
+            self._client.put_manifest(tag, self._contents(name), OCI_MANIFEST)
+            mended += 1
         return mended
 
     def _contents(self, name: str) -> bytes:
@@ -104,12 +109,12 @@ class RegistryLog:
                 return marker(name)
 
 
-_EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(_EMPTY), digest_of(_EMPTY))
+EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(_EMPTY), digest_of(_EMPTY))
 
 
 def marker(name: str) -> bytes:
     """Return the manifest of a tag."""
-    return Manifest(OCI_MANIFEST, _EMPTY_BLOB, (_EMPTY_BLOB,), {NAME_ANNOTATION: name}).dumps()
+    return Manifest(OCI_MANIFEST, EMPTY_BLOB, (EMPTY_BLOB,), {NAME_ANNOTATION: name}).dumps()
 
 
 def _elapsed() -> float:

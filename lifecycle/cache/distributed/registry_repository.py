@@ -14,6 +14,7 @@ from lifecycle.oci.manifest import OCI_MANIFEST
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lifecycle.cache.distributed.tag_log import KeptLog
     from lifecycle.images.registry.client import RegistryClient
     from lifecycle.oci.digest import Digest
     from lifecycle.oci.manifest import Descriptor
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
 
 
 class RegistryRepository:
-    """The repository that ``location`` names, whatever its tag."""
+    """The repository that ``location`` names, whatever its tag; ``names`` keeps those of its tags, if not itself."""
 
-    def __init__(self, client: RegistryClient, location: Reference) -> None:
+    def __init__(self, client: RegistryClient, location: Reference, names: KeptLog | None = None) -> None:
         self._client = client
         self._location = location
-        self.log = RegistryLog(client, location)
+        self._names = names
+        self.tags = RegistryLog(client, location)
+        self.log: KeptLog = names or self.tags
 
     @property
     def name(self) -> str:
@@ -55,6 +58,8 @@ class RegistryRepository:
     def put_manifest(self, name: str, data: bytes) -> None:
         """Write a manifest under a tag."""
         self._client.put_manifest(replace(self._location, tag=name, digest=None), data, OCI_MANIFEST)
+        if self._names is not None:
+            self._names.append(name)
 
     def record(self, digest: Digest) -> bytes | None:
         """Return a manifest."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from lifecycle.oci.digest import Digest
 
 
 class TagLog(Protocol):
@@ -20,6 +25,24 @@ class TagLog(Protocol):
 
     def names(self) -> frozenset[str]:
         """Return every name that was acknowledged before this call, and perhaps some that are on their way."""
+        ...
+
+
+@runtime_checkable
+class DecidingLog(Protocol):
+    """A log whose place decides who was first, so that nobody has to vote."""
+
+    def first(self, key: Digest, generation: int, value: Digest) -> Digest:
+        """Return the record that was first asked for, which is ``value`` if nobody was before; raise as a log."""
+        ...
+
+
+@runtime_checkable
+class LockingLog(Protocol):
+    """A log with a lock for each key, which spares proposers each other and decides nothing."""
+
+    def holding(self, key: Digest) -> AbstractContextManager[int]:
+        """Hold the lock of a key, if it can be had; the result is higher than that of every earlier holder."""
         ...
 
 

@@ -57,7 +57,7 @@ def test_without_the_flag_two_builders_end_with_two_images(builds):
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("reg/app,sync=cas", "has no key 'sync'"),
+        ("reg/app,sync=lock", "lacks url"),
         ("reg/app,ignore-error=perhaps", "is not a boolean"),
         ("type=registry,ref=reg/app", "has the type 'registry'"),
         ("Not A Reference", "is not a valid image reference"),

@@ -88,3 +88,25 @@ def test_a_log_that_forgets_what_it_acknowledged_leads_to_disagreement():
         )
 
     assert explore(2, 2, write=forget).disagreement
+
+
+@pytest.mark.parametrize(("proposers", "closes"), [(2, True), (3, False), (4, False)])
+def test_no_order_of_events_lets_proposers_disagree_where_the_registry_decides(proposers, closes):
+    explored = explore(proposers, 1, closes=closes, claims=True, most=300_000)
+    assert not explored.disagreement
+    assert explored.decided
+
+
+def the_last_claim_wins(first, generation, value):
+    first[generation] = value
+    return value
+
+
+def everybody_is_told_to_be_first(first, generation, value):
+    first.setdefault(generation, value)
+    return value
+
+
+@pytest.mark.parametrize("answer", [the_last_claim_wins, everybody_is_told_to_be_first])
+def test_a_registry_that_overwrites_leads_to_disagreement(answer):
+    assert explore(2, 1, claims=True, answer=answer).disagreement
