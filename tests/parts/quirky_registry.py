@@ -139,7 +139,8 @@ class QuirkyRegistry(LoopbackServer):
         digest = _digest(body)
         status = self._objection(exchange, name, body, digest)
         if status:
-            self._say(exchange, status)
+            unknown = b'{"errors":[{"code":"MANIFEST_BLOB_UNKNOWN","message":"a blob is not there"}]}'
+            self._say(exchange, status, unknown if status == 400 else b"")
             return
         kept = body + b" " if "changes manifests" in self.quirks else body
         self.manifests[digest] = (exchange.headers.get("Content-Type") or "", kept)
@@ -158,7 +159,7 @@ class QuirkyRegistry(LoopbackServer):
         there = name in self.tags
         same = self.tags.get(name) == digest
         for quirk, objects, status in (
-            ("short tags", len(name) > 64 and ":" not in name, 400),
+            ("short tags", len(name) > 64 and ":" not in name, 404),
             ("refuses repetition", there and same, 409),
             ("immutable", there and not same, 409),
             ("conditions", there and exchange.headers.get("If-None-Match") == "*", 412),

@@ -93,7 +93,9 @@ class Told:
         before, after = take_inventory(first), take_inventory(last)
         found = kept(before, self.notes, self.policy, self.now)
         values = sorted({*before.stored, *before.decided()})
-        unfinished = [place for place, each in after.generations.items() if not (each.decided or each.accepts)]
+        unfinished = [
+            place for place, each in after.generations.items() if not (each.decided or each.accepts or each.firsts)
+        ]
         return Collected(
             rows=tuple(self._row(value, before, after, found) for value in values),
             work=work,

@@ -3,7 +3,7 @@
 Pure: ``next_round`` says from one listing what to do next, and a listing taken after that says what comes then.
 Nothing is remembered between rounds, so a collector may be killed anywhere, and several may run at once.
 
-An outcome goes in steps.  It is marked (``y``, ``o``); while the time of grace lasts it is as good as any other, and is
+An outcome goes in steps.  It is marked (``y``, ``q``); while the time of grace lasts it is as good as any other, and is
 spared if it is used or wanted again.  Then its generation is closed (``x``, ``z``): builds that begin later make their
 own.  It is deleted when no build goes on that began before that: a build puts its lease before its first listing, so
 either the collector sees the lease, or the build sees ``x``.  The record itself is announced to go (``k``) and
@@ -189,7 +189,8 @@ class _Plan:
             decided = [Decided(*place, value).name for value in sorted(found.decided)]
             marks = _unneeded(place, self._inventory.unneeded.get(place, set()))
             # The outcome is the last to go: whoever is killed before leaves it for the next to find.
-            self._removes += [*marks, *sorted(found.prepares), *sorted(found.accepts), *decided]
+            votes = [*sorted(found.prepares), *sorted(found.accepts), *sorted(found.firsts)]
+            self._removes += [*marks, *votes, *decided]
 
     def closed(self, key: Digest, generation: int) -> None:
         """Plan for what tells that a generation is closed."""

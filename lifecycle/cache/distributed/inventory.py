@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -37,14 +38,16 @@ Place = tuple["Digest", int]
 """A key and one of its generations."""
 
 _SIGNATURE: Final = "s"
+_FIRST: Final = re.compile(r"o\.([A-Za-z0-9_-]{43})\.(0|[1-9a-z][0-9a-z]{0,7})\Z")
 
 
 @dataclass(slots=True)
 class Generation:
-    """What builders wrote on one generation of a key."""
+    """What builders wrote on one generation of a key; ``firsts`` stand for votes where the place itself decides."""
 
     prepares: set[str] = field(default_factory=set)
     accepts: dict[str, Accept] = field(default_factory=dict)
+    firsts: set[str] = field(default_factory=set)
     decided: set[Digest] = field(default_factory=set)
 
     @property
@@ -111,7 +114,7 @@ def take_inventory(names: Iterable[str]) -> Inventory:
     """Sort a listing."""
     found = Inventory()
     for name in names:
-        if not (_of_protocol(found, name) or _of_retention(found, name)):
+        if not (_of_protocol(found, name) or _of_retention(found, name) or _of_place(found, name)):
             value = _signed(name)
             if value is None:
                 found.foreign.add(name)
@@ -158,6 +161,16 @@ def _of_retention(found: Inventory, name: str) -> bool:
         case None:
             return False
     return True
+
+
+def _of_place(found: Inventory, name: str) -> bool:
+    matched = _FIRST.match(name)
+    try:
+        if matched:
+            found.generations[long_digest(matched[1]), int(matched[2], 36)].firsts.add(name)
+    except ValueError:
+        return False
+    return matched is not None
 
 
 def _signed(name: str) -> Digest | None:

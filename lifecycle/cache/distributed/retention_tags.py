@@ -8,7 +8,7 @@ They stand beside those of ``tags`` and mean nothing to the protocol by which bu
     l.w.s.t        a build w that began at s goes on until t at most; t = 0 tells that it is over
     y.K43.g.t      at t nobody had a use for generation g of K
     z.K43.g.t      generation g of K was closed by t, because nobody had a use for it
-    o.V43.t        at t nobody had a use for the record V
+    q.V43.t        at t nobody had a use for the record V
     k.V43.t        from t on the record V may be deleted at any moment
 """
 
@@ -34,7 +34,7 @@ _MADE: Final = re.compile(rf"i\.{_HASH}\.{_NUMBER}\.{_HASH}\Z")
 _LEASE: Final = re.compile(rf"l\.{_BUILD}\.{_NUMBER}\.{_NUMBER}\Z")
 _UNNEEDED: Final = re.compile(rf"y\.{_HASH}\.{_NUMBER}\.{_NUMBER}\Z")
 _ENDED: Final = re.compile(rf"z\.{_HASH}\.{_NUMBER}\.{_NUMBER}\Z")
-_RECORD: Final = re.compile(rf"([uok])\.{_HASH}\.{_NUMBER}\Z")
+_RECORD: Final = re.compile(rf"([uqk])\.{_HASH}\.{_NUMBER}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Idle:
     @property
     def name(self) -> str:
         """The name of the tag."""
-        return f"o.{short_digest(self.value)}.{base36(self.time)}"
+        return f"q.{short_digest(self.value)}.{base36(self.time)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def read_retention_tag(name: str) -> RetentionTag | None:
     try:
         if found := _RECORD.match(name):
             value, time = long_digest(found[2]), _number(found[3])
-            kinds: dict[str, RetentionTag] = {"u": Used(value, time), "o": Idle(value, time), "k": Going(value, time)}
+            kinds: dict[str, RetentionTag] = {"u": Used(value, time), "q": Idle(value, time), "k": Going(value, time)}
             return kinds[found[1]]
         if found := _MADE.match(name):
             return Made(long_digest(found[1]), _number(found[2]), long_digest(found[3]))
