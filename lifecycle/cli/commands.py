@@ -35,8 +35,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Cloud Native Buildpacks: turn an app's source into an OCI image.",
-    epilog="Platforms call the phases by name: lifecycle analyzer | detector | restorer | builder | exporter | "
-    "creator | rebaser; each prints its flags with -help.",
+    epilog="Platforms call the phases by name: lifecycle analyzer | detector | restorer | extender | builder | "
+    "exporter | creator | rebaser; each prints its flags with -help.",
 )
 
 
