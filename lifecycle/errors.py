@@ -130,6 +130,10 @@ class CacheEntryNotFoundError(CacheError):
     """A cache has no contents for that diffID."""
 
 
+class UnsignedRecordError(CacheError):
+    """A record of a shared cache that nobody trusted has signed."""
+
+
 class ForeignSourceError(CacheError):
     """Something that is no cache, or one from which no layer can be restored."""
 

@@ -39,9 +39,20 @@ _WRITING: Final = frozenset(
     }
 )
 _SHARED: Final = frozenset(
-    {"ref", "registry.insecure", "timeout", "cache-version", "salt-file", "secret-env", "sync", "path", "url"}
+    {
+        "ref",
+        "registry.insecure",
+        "timeout",
+        "cache-version",
+        "salt-file",
+        "secret-env",
+        "sync",
+        "path",
+        "url",
+        "verify-key",
+    }
 )
-_REPOSITORY: Final = _SHARED | {"ignore-error"}
+_REPOSITORY: Final = _SHARED | {"ignore-error", "sign-key"}
 """What ``-cache-repo`` knows."""
 
 _SOURCE_KEYS: Final[Mapping[str, frozenset[str]]] = {
@@ -128,7 +139,17 @@ def read_repository(text: str) -> CacheSpec:
     """Read the value of ``-cache-repo``, ``REF[,key=value]...``; raise ``InvalidInputError``."""
     fields = _fields(text, _refuser("-cache-repo", text))
     first = fields[0] if fields[0].startswith("type=") else f"type={DISTRIBUTED},{_quoted(f'ref={fields[0]}')}"
-    return _read(",".join([first, *map(_quoted, fields[1:])]), flag="-cache-repo", keys={DISTRIBUTED: _REPOSITORY})
+    value = ",".join([first, *map(_quoted, fields[1:])])
+    return _signing(_read(value, flag="-cache-repo", keys={DISTRIBUTED: _REPOSITORY}))
+
+
+def _signing(spec: CacheSpec) -> CacheSpec:
+    if spec.get("verify-key") and not spec.get("sign-key"):
+        raise InvalidInputError(
+            f"-cache-repo {spec.text!r}: what this builder publishes would be signed by nobody",
+            remedy="add sign-key=FILE, or read only: -cache-from type=distributed,ref=…,verify-key=…",
+        )
+    return spec
 
 
 def is_path(text: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.specification import DISTRIBUTED, read_repository, read_source
+from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _SHORTEST_SALT: Final = 16
 _LONGEST_SALT: Final = 4096
+_HAVE_KEYS_OF_STEPS: Final = (Phase.RESTORER, Phase.BUILDER, Phase.CREATOR)
+_SEE_RECORDS: Final = (Phase.RESTORER, Phase.EXPORTER, Phase.CREATOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,19 @@ def key_options(settings: Settings) -> KeyOptions:
 
     The salt is read once: a phase that becomes another user asks first while it may read everything.
     """
-    text = settings.text("cache_repo")
-    found = [read_repository(text)] if text else []
-    found += [spec for spec in map(read_source, settings.list("cache_from")) if spec.type == DISTRIBUTED]
+    found = _specs(settings)
     return options_of(found[0]) if found else KeyOptions()
+
+
+def read_key_files(settings: Settings) -> None:
+    """Read the salt and the keys of signatures that a phase needs, while it may; raise ``InvalidInputError``."""
+    if settings.phase in _HAVE_KEYS_OF_STEPS:
+        key_options(settings)
+    if settings.phase in _SEE_RECORDS:
+        from lifecycle.cache.distributed.open import keys_of
+
+        for spec in _specs(settings):
+            keys_of(spec)
 
 
 def options_of(spec: CacheSpec) -> KeyOptions:
@@ -46,6 +58,12 @@ def options_of(spec: CacheSpec) -> KeyOptions:
     salt = spec.get("salt-file")
     names = frozenset(name for name in spec.get("secret-env").split(":") if name)
     return KeyOptions(spec.get("cache-version"), _read_salt(Path(salt).absolute()) if salt else b"", names)
+
+
+def _specs(settings: Settings) -> list[CacheSpec]:
+    text = settings.text("cache_repo")
+    found = [read_repository(text)] if text else []
+    return found + [spec for spec in map(read_source, settings.list("cache_from")) if spec.type == DISTRIBUTED]
 
 
 @functools.cache

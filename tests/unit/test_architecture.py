@@ -78,6 +78,7 @@ DOORS = {
     "pathspec": {"files/app_source.py"},
     "_carried": {"dist/importer.py"},
     "hatchling": {"launcher/hatch_build.py"},
+    "cryptography": {"cache/distributed/signing.py"},
     "zstandard": {"layers/zstd.py"},
     "oras": {"images/registry/transport.py"},
     "requests": {"images/registry/transport.py"},

@@ -30,12 +30,16 @@ class FileLog:
 
     def append(self, name: str) -> None:
         """Write a name; it is on disk when this returns."""
+        self.write(name, f"{name}\n".encode())
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a name whose file holds ``data``; the first to do so stays."""
         temporary = self._path / f"{_TEMPORARY}{secrets.token_hex(8)}"
         try:
             self._path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try:
-                os.write(descriptor, f"{name}\n".encode())
+                os.write(descriptor, data)
                 os.fsync(descriptor)
                 with contextlib.suppress(FileExistsError):
                     os.link(temporary, self._path / name)
@@ -46,6 +50,15 @@ class FileLog:
             sync_directory(self._path)
         except OSError as error:
             raise CacheError(f"can't be written: {error.strerror}", where=self._path / name) from error
+
+    def read(self, name: str) -> bytes | None:
+        """Return what the file of a name holds."""
+        try:
+            return (self._path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CacheError(f"can't be read: {error.strerror}", where=self._path / name) from error
 
     def names(self) -> frozenset[str]:
         """Return all names."""

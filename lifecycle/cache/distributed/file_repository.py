@@ -31,7 +31,8 @@ class FileRepository:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._blobs = path / "blobs" / "sha256"
-        self.log: KeptLog = FileLog(path / "tags")
+        self._tags = FileLog(path / "tags")
+        self.log: KeptLog = self._tags
 
     @property
     def name(self) -> str:
@@ -105,6 +106,14 @@ class FileRepository:
     def put_record(self, data: bytes) -> None:
         """Write a manifest and its tag."""
         self.put_manifest(Stored(digest_of(data)).name, data)
+
+    def put_tagged(self, name: str, data: bytes) -> None:
+        """Write a manifest as the file of its tag."""
+        self._tags.write(name, data)
+
+    def tagged(self, name: str) -> bytes | None:
+        """Return a manifest by its tag."""
+        return self._tags.read(name)
 
     def put_manifest(self, name: str, data: bytes) -> None:
         """Write a manifest, then its tag."""

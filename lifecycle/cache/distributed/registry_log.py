@@ -28,7 +28,7 @@ EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 NAME_ANNOTATION = "io.github.cnb-lifecycle.cache.tag"
 """Carries the name of a tag in its manifest."""
 
-_EMPTY = b"{}"
+EMPTY_DATA = b"{}"
 
 
 class RegistryLog:
@@ -51,7 +51,7 @@ class RegistryLog:
 
     def append_blob(self) -> None:
         """Upload the blob that the manifests of all tags name."""
-        self._client.upload_blob(self._repository, EMPTY_BLOB, lambda: iter((_EMPTY,)))
+        self._client.upload_blob(self._repository, EMPTY_BLOB, lambda: iter((EMPTY_DATA,)))
 
     def names(self) -> frozenset[str]:
         """Return all names, from the registry itself and none of its mirrors."""
@@ -109,7 +109,7 @@ class RegistryLog:
                 return marker(name)
 
 
-EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(_EMPTY), digest_of(_EMPTY))
+EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(EMPTY_DATA), digest_of(EMPTY_DATA))
 
 
 def marker(name: str) -> bytes:

@@ -61,6 +61,15 @@ class RegistryRepository:
         if self._names is not None:
             self._names.append(name)
 
+    def put_tagged(self, name: str, data: bytes) -> None:
+        """Write a manifest under a tag."""
+        self.put_manifest(name, data)
+
+    def tagged(self, name: str) -> bytes | None:
+        """Return a manifest by its tag."""
+        found = self._client.manifest(replace(self._location, tag=name, digest=None))
+        return None if found is None else found.data
+
     def record(self, digest: Digest) -> bytes | None:
         """Return a manifest."""
         found = self._client.manifest(replace(self._location, tag=None, digest=digest))

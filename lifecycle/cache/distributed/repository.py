@@ -48,6 +48,14 @@ class Repository(Protocol):
         """Store a manifest, whose blobs are there, under the tag ``name``; raises as ``put_record``."""
         ...
 
+    def tagged(self, name: str) -> bytes | None:
+        """Return what ``put_tagged`` stored, ``None`` if it isn't there."""
+        ...
+
+    def put_tagged(self, name: str, data: bytes) -> None:
+        """Store a manifest that is found by its tag, and whose blobs are there; raises as ``put_record``."""
+        ...
+
     def record(self, digest: Digest) -> bytes | None:
         """Return a manifest, ``None`` if it isn't there; raise ``VerificationError`` for other bytes."""
         ...

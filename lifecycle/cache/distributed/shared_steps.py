@@ -17,7 +17,14 @@ from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publish import fetch, publish
 from lifecycle.cache.distributed.tags import Closed, Hint, group_of, read_tag, seen_of
 from lifecycle.cache.distributed.usage import BuildLease, announce, look, mark_used
-from lifecycle.errors import CacheError, CorruptImageError, ImageError, UnsafeArchiveError, VerificationError
+from lifecycle.errors import (
+    CacheError,
+    CorruptImageError,
+    ImageError,
+    UnsafeArchiveError,
+    UnsignedRecordError,
+    VerificationError,
+)
 from lifecycle.layers.blob import decompressed
 from lifecycle.oci.digest import verified
 from lifecycle.rules.step_key import hint_key
@@ -31,7 +38,7 @@ if TYPE_CHECKING:
     from lifecycle.oci.digest import Digest
 
 _LOG = logging.getLogger(__name__)
-_BROKEN = (CorruptImageError, UnsafeArchiveError, VerificationError)
+_BROKEN = (CorruptImageError, UnsafeArchiveError, UnsignedRecordError, VerificationError)
 _TRIES = 2
 _MOST_GENERATIONS = 3
 """How many broken records of one key are replaced before the cache is left alone."""

@@ -6,6 +6,7 @@ left, or as the newest of their buildpack for the same target.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.publish import fetch
 from lifecycle.cache.distributed.tags import Decided, Hint, read_tag, seen_of
-from lifecycle.errors import CacheEntryNotFoundError, CacheError, ImageError, VerificationError
+from lifecycle.errors import CacheEntryNotFoundError, CacheError, ImageError, UnsignedRecordError, VerificationError
 from lifecycle.layers.blob import decompressed
 from lifecycle.model.cached_step import CachedLayer, CachedStep
 from lifecycle.model.layer import Store
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from lifecycle.cache.distributed.step_manifest import StepManifest
     from lifecycle.images.store import Image
     from lifecycle.model.step_record import StepRecord
+
+_LOG = logging.getLogger(__name__)
 
 KIND: Final = "distributed"
 _MOST_HINTS: Final = 64
@@ -130,7 +133,11 @@ class DistributedSource:
     def _fetched(self, value: Digest, key: Digest) -> StepManifest | None:
         try:
             return fetch(self.repository, value, key=key)
-        except _UNUSABLE:
+        except UnsignedRecordError as error:
+            _LOG.warning("Not using a record: %s", error)
+            return None
+        except _UNUSABLE as error:
+            _LOG.info("Not using a record: %s", error)
             return None
 
     def _step_with(self, diff_id: DiffId) -> StepManifest | None:

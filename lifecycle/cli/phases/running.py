@@ -43,9 +43,6 @@ _FAILED_TO = {
     Phase.REBASER: "rebase",
 }
 
-_HAVE_KEYS = (Phase.RESTORER, Phase.BUILDER, Phase.CREATOR)
-"""Those that look at what the keys of steps are made of; the salt of these may be root's alone."""
-
 _LAYOUT_PHASES = (Phase.ANALYZER, Phase.EXPORTER, Phase.CREATOR)
 """Those in which a layout is an experimental feature, as in the reference."""
 
@@ -98,10 +95,10 @@ class Running:
         if settings.switch("layout") and self.phase in _LAYOUT_PHASES:
             self.guard(settings, "export to OCI layout format", experimental=True)
             settings = by_path(settings)
-        if self.phase in _HAVE_KEYS and caches:
-            from lifecycle.cli.key_options import key_options
+        if caches:
+            from lifecycle.cli.key_options import read_key_files
 
-            key_options(settings)
+            read_key_files(settings)
         if self.phase is not Phase.REBASER:
             self.take_user(settings)
         executable = _executable(self.phase)
