@@ -24,7 +24,7 @@ from lifecycle.layers.blob import LayerBlob, write_blob
 from lifecycle.oci.digest import DiffId, Digest, is_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from lifecycle.layers.source import LayerSource
 
@@ -45,7 +45,7 @@ class MadeLayer:
 
 @dataclass(frozen=True, slots=True)
 class ExtensionCache:
-    """A cache in ``directory``; entries older than ``lifetime`` seconds are none.
+    """A cache in ``directory``; entries of ``lifetime`` seconds and more are none.
 
     With ``keeps`` false layers are only put there to be at hand.
     """
@@ -59,7 +59,7 @@ class ExtensionCache:
         path = self._record(key)
         if not self.keeps or (record := _read(path)) is None:
             return None
-        if not 0 <= time.time() - record["created"] <= self.lifetime:
+        if not self._is_alive(record):
             _LOG.debug("The cached layer of step %s has expired", key)
             return None
         layer = record["layer"]
@@ -97,7 +97,7 @@ class ExtensionCache:
         with contextlib.suppress(OSError):
             for path in (self.directory / "steps").iterdir():
                 record = _read(path)
-                if record is not None and 0 <= time.time() - record["created"] <= self.lifetime:
+                if record is not None and self._is_alive(record):
                     if record["layer"]:
                         named.add(_hex(record["layer"]["digest"]))
                 elif not _is_recent(path) or not path.name.startswith("."):
@@ -106,6 +106,9 @@ class ExtensionCache:
             for path in (self.directory / "blobs").iterdir():
                 if path.name not in named and not _is_recent(path):
                     path.unlink(missing_ok=True)
+
+    def _is_alive(self, record: Mapping[str, Any]) -> bool:
+        return 0 <= time.time() - float(record["created"]) < self.lifetime
 
     def _save(self, key: str, blob: LayerBlob | None) -> None:
         layer = None
@@ -116,7 +119,7 @@ class ExtensionCache:
                 "size": blob.size,
                 "uncompressed_size": blob.uncompressed_size,
             }
-        record = {"version": _VERSION, "created": int(time.time()), "layer": layer}
+        record = {"version": _VERSION, "created": time.time(), "layer": layer}
         try:
             write_atomic(self._record(key), json.dumps(record).encode())
         except LifecycleError as error:
@@ -191,7 +194,11 @@ def _read(path: Path) -> dict[str, Any] | None:
             record = json.loads(file.read(_MAX_RECORD))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(record, dict) or record.get("version") != _VERSION or not isinstance(record.get("created"), int):
+    if (
+        not isinstance(record, dict)
+        or record.get("version") != _VERSION
+        or not isinstance(record.get("created"), int | float)
+    ):
         return None
     layer = record.get("layer", ...)
     if layer is None:

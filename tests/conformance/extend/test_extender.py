@@ -1,6 +1,11 @@
 """The extender.  Spec: platform.md "extender", image_extension.md "Phase: Extension"."""
 
+import os
 import re
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -314,9 +319,25 @@ def test_scripts_in_dockerfiles_run_as_their_user(situation):
 @pytest.mark.requirement("PLAT-EXD-009", "PLAT-EXD-030")
 def test_a_cached_layer_is_used_until_it_is_too_old(situation):
     situation.extensions(f"USER root\nRUN echo ran; echo x > /x\n{RESET}")
-    outputs = [situation.run(*more).output for more in ((), (), ("-kaniko-cache-ttl", "-1s"), ())]
+    outputs = [situation.run(*more).output for more in ((), (), ("-kaniko-cache-ttl", "0"), ())]
     assert ["\nran\n" in each for each in outputs] == [True, False, True, True]
     assert (situation.container.kaniko / "cache" / "extended").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_signal_ends_the_command_and_leaves_nothing(situation):
+    situation.extensions("USER root\nRUN echo $$ > /workspace/pid; echo =started=; exec sleep 300\n")
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ended = pool.submit(situation.run)
+        output = Path(f"{situation.container.root}.output")
+        while not ended.done() and not (output.exists() and "\n=started=" in output.read_text()):
+            time.sleep(0.01)
+        command = int((situation.container.app / "pid").read_text())
+        parent = Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1]
+        os.kill(int(parent), signal.SIGTERM)
+        assert ended.result().code == 128 + signal.SIGTERM
+    assert not Path(f"/proc/{command}").exists()
+    assert list((situation.container.root / "tmp").iterdir()) == []
+    assert situation.extended() is None
 
 
 def test_a_step_after_a_cached_one_sees_what_that_did(situation, tmp_path):
