@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -74,11 +75,12 @@ def open_sources(
         return NO_SOURCES
     from lifecycle.cache.sources.open import Opener
 
+    began = time.monotonic()
     opened = Opener(remote.cache_client, progress=progress).open_all(specs)
     for each in opened:
         _announce(each)
         if each.status == "foreign" and each.spec.type == REGISTRY:
-            _lend(each.spec.get("ref"), remote)
+            _lend(each.spec, remote)
     distro = target.distro
     facts = StepFacts(
         os=target.os,
@@ -89,17 +91,22 @@ def open_sources(
         exec_env=exec_env,
         layers_dir=layers_dir,
     )
-    return CacheSources(opened=opened, facts=facts, registry=registry)
+    return CacheSources(opened=opened, facts=facts, registry=registry, began=began)
 
 
-def _lend(name: str, remote: RemoteStores) -> None:
-    """Let the image to write take blobs of a cache of BuildKit's own, which is good for nothing else."""
+def _lend(spec: CacheSpec, remote: RemoteStores) -> None:
+    """Let the image to write take blobs of a cache of BuildKit's own, which is good for nothing else.
+
+    The registry may take as long to answer as for any source.
+    """
+    from lifecycle.cache.sources.open import DEADLINE
     from lifecycle.cache.targets.buildkit_manifest import read_cache_manifest
 
-    reference = parse_reference(name)
-    with contextlib.suppress(LifecycleError):
-        stored = remote.client.manifest(reference)
-        found = None if stored is None else read_cache_manifest(stored.data, where=name)
+    reference = parse_reference(spec.get("ref"))
+    client = remote.cache_client(spec.number("timeout", DEADLINE))
+    with contextlib.suppress(LifecycleError), client:
+        stored = client.manifest(reference)
+        found = None if stored is None else read_cache_manifest(stored.data, where=reference.name)
         if found is not None:
             remote.registry.lend((each.digest for each in found.blobs), reference)
 
@@ -147,6 +154,8 @@ def use_of(settings: Settings, analyzed: Analyzed, sources: CacheSources, accoun
     if not (sources.opened or settings.text("cache_report")):
         return None
     report = report_restoration(sources, account, more=more_sources(settings, analyzed, sources))
+    if sources.began:
+        report = report.model_copy(update={"restore_seconds": round(time.monotonic() - sources.began, 3)})
     for step in report.step:
         for each in step.preferred():
             _LOG.info("Passing over cache source #%d for %s: %s", each.source, step.buildpack, each.reason)

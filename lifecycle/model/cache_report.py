@@ -129,7 +129,8 @@ class SettledRow(SpecModel):
     """One step in a cache that builders share: ``outcome`` is won, known, adopted or unpublished (and why).
 
     ``record`` is the digest that all builders have for this ``key`` and ``generation``; ``failures`` counts tries to
-    agree that others overtook; ``differing`` are the paths in which what this builder made was not the record.
+    agree that others overtook; ``differing`` are the paths in which what this builder made was not the record;
+    ``uploaded`` are bytes that were sent, and ``seconds`` what settling the step took.
     """
 
     buildpack: str
@@ -140,6 +141,8 @@ class SettledRow(SpecModel):
     failures: int = 0
     differing: ListOf[str] = ()
     reason: str = ""
+    uploaded: int = 0
+    seconds: float = 0.0
 
     def told(self) -> str:
         """Return it as a line of a log."""
@@ -162,16 +165,19 @@ class SettledRow(SpecModel):
             failures=self.failures,
             differing=list(self.differing),
             reason=self.reason,
+            uploaded=self.uploaded,
+            seconds=self.seconds,
         )
 
 
 class CacheReport(SpecModel):
-    """The table ``[cache]``."""
+    """The table ``[cache]``; ``restore_seconds`` is what opening sources and restoring from them took."""
 
     source: ListOf[SourceRow] = ()
     step: ListOf[StepRow] = ()
     settled: ListOf[SettledRow] = ()
     layer: ListOf[LayerRow] = ()
+    restore_seconds: float = 0.0
 
     def named(self, index: int) -> str:
         """Return how messages call a source: its number, name and digest."""
@@ -179,11 +185,16 @@ class CacheReport(SpecModel):
         return f"#{index}" if row is None else f"#{index} {row.name or row.spec}"
 
     def totals(self) -> Struct:
-        """Return how many layers had which fate, and the bytes of those that came back or were taken over."""
+        """Return how many layers had which fate, the bytes that came back, were taken over or sent, and seconds."""
         counts = Counter(each.action for each in self.layer)
         fields = Struct({str(action): counts[action] for action in CacheAction if counts[action]})
         for name, action in (("bytes-restored", CacheAction.RESTORED), ("bytes-mounted", CacheAction.MOUNTED)):
             fields[name] = sum(each.bytes for each in self.layer if each.action == action)
+        if self.settled:
+            fields["bytes-uploaded"] = sum(each.uploaded for each in self.settled)
+            fields["seconds-sharing"] = round(sum(each.seconds for each in self.settled), 3)
+        if self.restore_seconds:
+            fields["seconds-restoring"] = self.restore_seconds
         return fields
 
     def struct(self) -> Struct:
@@ -193,6 +204,7 @@ class CacheReport(SpecModel):
             step=[each.struct() for each in self.step],
             settled=[each.struct() for each in self.settled],
             layer=[each.struct() for each in self.layer],
+            **{"restore-seconds": self.restore_seconds},
             totals=self.totals(),
         )
 

@@ -55,13 +55,15 @@ class CacheSources:
 
     ``keys`` are those of the steps of this build by the ids of buildpacks, as far as they are known, and ``facts``
     what they are made for.  ``registry`` is that of the image that is being built, which can take over blobs of its
-    own without moving them; ``""`` where it goes elsewhere.
+    own without moving them; ``""`` where it goes elsewhere.  ``began`` is the monotonic time at which they began to be
+    opened.
     """
 
     opened: tuple[Opened, ...] = ()
     keys: Mapping[str, str] = field(default_factory=dict)
     facts: StepFacts = field(default_factory=StepFacts)
     registry: str = ""
+    began: float = 0.0
 
     def usable(self) -> dict[int, Source]:
         """Return the sources that are there, by index."""

@@ -107,6 +107,8 @@ def note(shared: SharedSteps, buildpack: GroupElement, settled: Settled) -> Sett
         failures=settled.failures,
         differing=settled.differing,
         reason=settled.reason,
+        uploaded=settled.uploaded,
+        seconds=round(settled.seconds, 3),
     )
     level = logging.WARNING if settled.fate is Fate.UNPUBLISHED else logging.INFO
     _LOG.log(level, "Step in %s: %s", shared.name, row.told())

@@ -60,7 +60,7 @@ class Settled:
 
     ``digest`` is that of the published record, ``""`` if there is none; ``failures`` counts tries to agree that others
     overtook, ``differing`` has the paths in which this builder's outputs differed from the record, and ``reason`` says
-    why they stayed unpublished.
+    why they stayed unpublished.  ``uploaded`` are the bytes that were sent, ``seconds`` is what it took.
     """
 
     fate: Fate
@@ -70,6 +70,8 @@ class Settled:
     failures: int = 0
     differing: tuple[str, ...] = ()
     reason: str = ""
+    uploaded: int = 0
+    seconds: float = 0.0
 
 
 def wants_any(_winner: StepRecord, _own: StepRecord) -> bool:

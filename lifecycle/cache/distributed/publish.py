@@ -22,22 +22,27 @@ LARGEST_RECORD = 16 * 1024 * 1024
 
 def publish(
     repository: Repository, record: Publication, open_blob: Mapping[Digest, Callable[[], Iterator[bytes]]]
-) -> None:
-    """Store the blobs of a record that are not there, then itself; ``open_blob`` starts each from its beginning.
+) -> int:
+    """Store the blobs of a record that are not there, then itself; return how many bytes that were.
+
+    ``open_blob`` starts each blob from its beginning.
 
     Raises ``CacheError``, ``ImageError``, ``VerificationError``.
     """
     sources = {**open_blob, record.config_descriptor.digest: lambda: iter((record.config,))}
     blobs = (*record.blobs, record.config_descriptor)
-    for blob in blobs:
-        if not repository.has_blob(blob):
-            repository.put_blob(blob, sources[blob.digest])
+    missing = [blob for blob in blobs if not repository.has_blob(blob)]
+    for blob in missing:
+        repository.put_blob(blob, sources[blob.digest])
+    data = record.dumps()
     try:
-        repository.put_record(record.dumps())
+        repository.put_record(data)
     except BlobUnknownError:
         for blob in blobs:
             repository.put_blob(blob, sources[blob.digest])
-        repository.put_record(record.dumps())
+        repository.put_record(data)
+        missing = list(blobs)
+    return len(data) + sum(blob.size for blob in missing)
 
 
 def fetch_publication(repository: Repository, digest: Digest) -> Publication:

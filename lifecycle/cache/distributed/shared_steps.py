@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +83,17 @@ class ConvergingSteps:
             raise CacheError(f"a step of {step.buildpack} without a key can't be shared", where=self.name)
         if self.lease is not None:
             self.lease.renew()
-        own = read_own_step(step, self.places)
+        began, sent = time.monotonic(), list[int]()
+        settled = self._settle(read_own_step(step, self.places), key, wants, sent)
+        return replace(settled, uploaded=sum(sent), seconds=time.monotonic() - began)
+
+    def _settle(
+        self, own: OwnStep, key: Digest, wants: Callable[[StepRecord, StepRecord], bool], sent: list[int]
+    ) -> Settled:
+        """Settle a step; ``sent`` takes the numbers of bytes that were uploaded."""
         snapshot = self.lease.snapshot if self.lease is not None else frozenset[str]()
         for _ in range(_MOST_GENERATIONS):
-            outcome = self._outcome(own, key, snapshot)
+            outcome = self._outcome(own, key, snapshot, sent)
             snapshot = frozenset()
             if isinstance(outcome, Settled):
                 return outcome
@@ -93,10 +101,10 @@ class ConvergingSteps:
                 try:
                     return self._take(own, key, outcome, wants)
                 except _BROKEN as error:
-                    _LOG.warning("The record %s of %s is broken: %s", outcome.value, step.buildpack, error)
+                    _LOG.warning("The record %s of %s is broken: %s", outcome.value, own.record.buildpack, error)
                     if not tries_left:
                         self.repository.log.append(Closed(key, outcome.generation).name)
-        raise CacheError(f"{_MOST_GENERATIONS} records of {step.buildpack} are broken", where=self.name)
+        raise CacheError(f"{_MOST_GENERATIONS} records of {own.record.buildpack} are broken", where=self.name)
 
     def find(self, key: Digest) -> StepRecord | None:
         """Return the record of a key as it is decided now."""
@@ -141,7 +149,7 @@ class ConvergingSteps:
             return False
         return True
 
-    def _outcome(self, own: OwnStep, key: Digest, snapshot: frozenset[str]) -> Outcome | Settled:
+    def _outcome(self, own: OwnStep, key: Digest, snapshot: frozenset[str], sent: list[int]) -> Outcome | Settled:
         """Return which record is decided; ``Settled`` where it is our own."""
         log = self.repository.log
         seen, names = look(log, key, snapshot)
@@ -153,7 +161,7 @@ class ConvergingSteps:
             mine, open_blob = own.packed(work_dir)
             record = mine.publication
             names = announce(log, record.digest)
-            publish(self.repository, record, open_blob)
+            sent.append(publish(self.repository, record, open_blob))
             outcome = propose(log, key, record.digest, names=names)
         finally:
             shutil.rmtree(work_dir, ignore_errors=True)

@@ -29,7 +29,7 @@ def report(builds):
 def test_two_builders_end_with_one_image(builds, repository, api):
     builds.place.buildpack(build=BUILD)
     builds.place.write("report.json", "")
-    images = []
+    images, uploaded = [], []
     for name, outcome in (("one", "won"), ("other", "adopted")):
         more = ("-cache-repo", repository, "-cache-report", builds.place.root / "report.json")
         done = builds.create(*more, api=api, name=name)
@@ -38,9 +38,13 @@ def test_two_builders_end_with_one_image(builds, repository, api):
         assert row["outcome"] == outcome, done.output
         assert f"Step in {repository}: SHARED a/b: " in done.output
         assert row["record"][:19] in done.output
+        totals = json.loads((builds.place.root / "report.json").read_text())["cache"]["totals"]
+        assert totals["seconds-sharing"] == row["seconds"] > 0
+        uploaded.append(totals["bytes-uploaded"])
         images.append(builds.image(name).reference.rpartition("@")[2])
         builds.start_again(cache=False)
     assert images[0] == images[1]
+    assert uploaded[0] > 300
     assert row["differing"] == ["made/random"]
 
 

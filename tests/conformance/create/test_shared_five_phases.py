@@ -128,6 +128,8 @@ def test_two_builders_that_did_not_know_of_each_other_export_one_image(builds, r
     back(builds, "one")
     output, rows = export(builds, repository, "one", api=api)
     assert outcomes(rows) == {"runtime": "adopted", "deps": "adopted"}, output
+    totals = json.loads((builds.place.root / "report.json").read_text())["cache"]["totals"]
+    assert totals["bytes-uploaded"] == 0
     assert "tool/random" in rows["runtime"]["differing"]
     assert digest(builds, "one") == digest(builds, "other")
     check_chain(builds, "one")
