@@ -12,7 +12,7 @@ from lifecycle.cache.distributed.retention import age_text, kept
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lifecycle.cache.distributed.inventory import Inventory
+    from lifecycle.cache.distributed.inventory import Inventory, Place
     from lifecycle.cache.distributed.retention import Kept, Policy
     from lifecycle.cache.distributed.retention_tags import Made
     from lifecycle.cache.distributed.usage import BuildNote
@@ -93,11 +93,13 @@ class Told:
         before, after = take_inventory(first), take_inventory(last)
         found = kept(before, self.notes, self.policy, self.now)
         values = sorted({*before.stored, *before.decided()})
+        ends = _Ends(before, {*after.stored, *after.decided()}, {*after.outcomes()}, after.decided(), after.idle)
+        images = before.outcomes()
         unfinished = [
             place for place, each in after.generations.items() if not (each.decided or each.accepts or each.firsts)
         ]
         return Collected(
-            rows=tuple(self._row(value, before, after, found) for value in values),
+            rows=tuple(self._row(value, ends, images.get(value), found) for value in values),
             work=work,
             leases=len({lease.build for lease in before.live_leases(self.now)}),
             images=len({made.image for made in before.made}),
@@ -106,31 +108,42 @@ class Told:
             unfinished=len(unfinished),
         )
 
-    def _row(self, value: Digest, before: Inventory, after: Inventory, found: Kept) -> Row:
+    def _row(self, value: Digest, ends: _Ends, place: Place | None, found: Kept) -> Row:
         of_value = [note for note in self.notes.values() if value in note.records]
         buildpack = of_value[0].records[value] if of_value else ""
-        if not of_value and (place := before.outcomes().get(value)) is not None:
+        if not of_value and place is not None:
             of_value = [note for note in self.notes.values() if note.key == place[0]]
             buildpack = "(image)" if of_value else ""
         names = tuple(sorted({name for note in of_value for name in note.names}))
-        fate, reasons = _fate(value, before, after, found)
+        fate, reasons = _fate(value, ends, found)
         if fate is not Fate.KEPT:
-            used = max(before.used.get(value, ()), default=None)
+            used = max(ends.before.used.get(value, ()), default=None)
             reasons = (*reasons, "never used" if used is None else f"last used {age_text(self.now - used)} ago")
-            due = min(after.idle.get(value, ()), default=None)
+            due = min(ends.idle.get(value, ()), default=None)
             left = 0 if due is None else due + self.grace - self.now
             if fate in {Fate.MARKED, Fate.WAITING} and left > 0:
                 reasons = (*reasons, f"{age_text(left)} of grace left")
         return Row(value, buildpack, fate, reasons, names)
 
 
-def _fate(value: Digest, before: Inventory, after: Inventory, found: Kept) -> tuple[Fate, tuple[str, ...]]:
-    if value not in after.stored and value not in after.decided():
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """The beginning, and what is there, decided, an outcome of now, and marked at the end."""
+
+    before: Inventory
+    there: set[Digest]
+    outcomes: set[Digest]
+    decided: set[Digest]
+    idle: Mapping[Digest, set[int]]
+
+
+def _fate(value: Digest, ends: _Ends, found: Kept) -> tuple[Fate, tuple[str, ...]]:
+    if value not in ends.there:
         return Fate.DELETED, ("in no image that is kept",)
     if value in found.records:
         return Fate.KEPT, found.records[value]
-    if value not in after.outcomes() and value in after.decided():
+    if value not in ends.outcomes and value in ends.decided:
         return Fate.CLOSED, ("new builds do without it",)
-    if value in before.idle:
+    if value in ends.before.idle:
         return Fate.WAITING, ("in no image that is kept",)
     return Fate.MARKED, ("in no image that is kept",)

@@ -123,6 +123,9 @@ class _Plan:
         self._outcomes = inventory.outcomes()
         self._decided = inventory.decided()
         self._voted = inventory.voted()
+        self._first_left: dict[Digest, int] = {}
+        for key, number in inventory.generations:
+            self._first_left[key] = min(number, self._first_left.get(key, number))
         self._marks: list[Mark] = []
         self._closes: list[Close] = []
         self._completes: list[Complete] = []
@@ -199,7 +202,7 @@ class _Plan:
         if not ended:
             self._closes.append(Close(*place))
             return
-        if any(other == key and number <= generation for other, number in self._inventory.generations):
+        if self._first_left.get(key, generation + 1) <= generation:
             return
         highest = generation == max(self._inventory.closed[key])
         if not highest or self._now >= max(ended) + REMEMBERED:

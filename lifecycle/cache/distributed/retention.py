@@ -106,12 +106,12 @@ def kept(inventory: Inventory, notes: Mapping[Made, BuildNote], policy: Policy, 
     """Decide what is kept at a time; ``notes`` are those that could be read."""
     records: dict[Digest, list[str]] = defaultdict(list)
     outcomes = inventory.outcomes()
-    record_of = {key: value for value, (key, _) in outcomes.items()}
+    record_of: dict[str, Digest] = {key: value for value, (key, _) in outcomes.items()}
     images = _images(notes, policy, now)
     for made, reasons in images.items():
         note = notes[made]
-        own = [record_of[key] for key in record_of if key == note.key]
-        for record in (*note.records, *own):
+        own = record_of.get(note.key)
+        for record in (*note.records, *(() if own is None else (own,))):
             records[record] += reasons
     for value, times in inventory.used.items():
         age = now - max(times)
