@@ -168,14 +168,14 @@ class ConvergingSteps:
         if outcome.value != record.digest:
             mark_used(log, outcome.value, names)
             return outcome
-        self._offer(mine)
+        self._offer(mine, names)
         return _settled(Fate.WON, mine, outcome)
 
-    def _offer(self, step: StepManifest) -> None:
-        """Let other commits begin with a step; if that fails, they begin with an older one."""
+    def _offer(self, step: StepManifest, names: frozenset[str]) -> None:
+        """Let other commits begin with a step, numbered after those of ``names``; if that fails, with an older one."""
         group = group_of(hint_of(step.record))
         try:
-            tags = map(read_tag, self.repository.log.names())
+            tags = map(read_tag, names)
             versions = [tag.version for tag in tags if isinstance(tag, Hint) and tag.group == group]
             self.repository.log.append(Hint(group, 1 + max(versions, default=0), step.publication.digest).name)
         except (CacheError, ImageError) as error:

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import threading
+import time
 
 import pytest
 
 from lifecycle.cache.distributed.collect import Collector
 from lifecycle.cache.distributed.collected import Fate
 from lifecycle.cache.distributed.file_repository import FileRepository
+from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.registry_repository import RegistryRepository
 from lifecycle.cache.distributed.retention import KeepPolicy, Limit, Policy, ReferenceKind
 from lifecycle.cache.distributed.tags import Accept, Ballot, Closed, Decided, Prepare, Stored, seen_of
@@ -122,6 +124,33 @@ def test_a_lease_is_renewed_by_long_builds_and_runs_out_for_dead_ones(directory)
     directory.later(2 * HOUR)
     Collector(directory.repository, nothing, grace=0).run()
     assert not [name for name in directory.repository.log.names() if name.startswith("l.")]
+
+
+@pytest.mark.parametrize("years", [-1, 10])
+def test_only_the_registrys_clock_counts(registry, tmp_path, monkeypatch, years):
+    monkeypatch.setattr(time, "time", lambda own=time.time: own() + years * 365 * DAY)
+    shared = SharedCache(in_registry(registry, f"clock/{tmp_path.name.lower()}"))
+    assert abs(shared.now - (time.time() - years * 365 * DAY)) < 60
+    shared.record("old")
+    shared.record("young", age=HOUR)
+    lease = begin_lease(shared.repository.log)
+    assert fates(Collector(shared.repository, MAIN, grace=0).run(), shared) == {"old": "marked", "young": "kept"}
+    lease.end()
+
+
+def test_a_registry_whose_clock_jumps_costs_what_builds_rely_on_and_no_agreement():
+    with QuirkyRegistry() as registry:
+        shared = SharedCache(in_registry(registry))
+        value = shared.record("one")
+        begin_lease(shared.repository.log)
+        nothing = Policy(policies=(), starts=0)
+        assert fates(Collector(shared.repository, nothing, grace=0).run(), shared) == {"one": "marked"}
+        shared.later(10 * 365 * DAY)
+        assert fates(Collector(shared.repository, nothing, grace=0).run(), shared) == {"one": "deleted"}
+        log = shared.repository.log
+        another = digest_of(b"another")
+        assert propose(log, shared.key("one"), another).generation == 1
+        assert seen_of(log.names(), shared.key("one")).decided == another != value
 
 
 class Killed(BaseException):

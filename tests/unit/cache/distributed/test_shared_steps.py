@@ -9,7 +9,8 @@ from lifecycle.cache.distributed.file_repository import FileRepository
 from lifecycle.cache.distributed.model import Fate, FinishedStep
 from lifecycle.cache.distributed.own_step import LayerPlaces
 from lifecycle.cache.distributed.shared_steps import ConvergingSteps
-from lifecycle.cache.distributed.tags import Closed, Decided
+from lifecycle.cache.distributed.tags import Closed, Decided, Stored
+from lifecycle.cache.distributed.usage import begin_lease
 from lifecycle.cache.sources.distributed import open_distributed
 from lifecycle.errors import CacheError
 from lifecycle.images.store import ReusedLayer
@@ -202,6 +203,30 @@ def test_another_app_directory_leaves_everything_as_it_was(pair):
     with pytest.raises(CacheError, match="app directory"):
         other.settle(app_after=digest_of(b"changed app"))
     assert other.tree() == before
+
+
+def test_a_record_that_was_deleted_while_a_build_relied_on_it_costs_time_and_no_more(pair, repository):
+    one, other = pair
+    one.layer("made", "one")
+    first = one.settle()
+    other.steps = replace(other.steps, lease=begin_lease(repository.log))
+    repository.log.remove(Stored(first.digest).name)
+    (repository._blobs / first.digest.removeprefix("sha256:")).unlink()
+    other.layer("made", "other")
+    settled = other.settle()
+    assert (settled.fate, settled.generation) == (Fate.WON, 1)
+    assert other.tree()["made/file"] == "other"
+
+
+def test_builds_of_one_time_use_one_record_although_it_was_closed_meanwhile(pair, repository):
+    one, other = pair
+    one.layer("made", "one")
+    first = one.settle()
+    other.steps = replace(other.steps, lease=begin_lease(repository.log))
+    repository.log.append(Closed(KEY, 0).name)
+    other.layer("made", "other")
+    settled = other.settle()
+    assert (settled.fate, settled.digest, settled.generation) == (Fate.ADOPTED, first.digest, 0)
 
 
 def test_a_source_sees_what_was_there_when_it_was_opened(pair, repository):
