@@ -15,6 +15,18 @@ char *arena_copy(Arena *arena, const char *text, size_t length) {
     return copy;
 }
 
+char *arena_join(Arena *arena, const char *first, const char *second, const char *third) {
+    size_t lengths[] = {strlen(first), strlen(second), strlen(third)};
+    if (lengths[0] > SIZE_MAX / 4 || lengths[1] > SIZE_MAX / 4 || lengths[2] > SIZE_MAX / 4) {
+        arena_full();
+    }
+    char *text = arena_alloc(arena, lengths[0] + lengths[1] + lengths[2] + 1, 1);
+    memcpy(text, first, lengths[0]);
+    memcpy(text + lengths[0], second, lengths[1]);
+    memcpy(text + lengths[0] + lengths[1], third, lengths[2]);
+    return text;
+}
+
 char *arena_vformat(Arena *arena, const char *format, va_list arguments) {
     va_list again;
     va_copy(again, arguments);

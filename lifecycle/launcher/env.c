@@ -7,7 +7,7 @@
 #include "report.h"
 #include "tree.h"
 
-enum { ENV_FILE_LIMIT = 16 << 20, BUCKETS = 512 };
+enum { ENV_FILE_LIMIT = 16 << 20, BUCKETS = 128 };
 
 struct Variable {
     const char *entry; /* NAME=value, as execve takes it */
@@ -40,27 +40,6 @@ static const char *without_launcher_paths(Arena *arena, const char *path) {
     }
 }
 
-void env_init(Env *env, Arena *arena, char **environment) {
-    static const char *const own[] = {"CNB_LAYERS_DIR", "CNB_APP_DIR", "CNB_PROCESS_TYPE", "CNB_PLATFORM_API",
-                                      "CNB_DEPRECATION_MODE"};
-    *env = (Env){.arena = arena, .buckets = arena_alloc(arena, BUCKETS, sizeof(Variable *))};
-    env->end = &env->first;
-    for (char **entry = environment; *entry != NULL; entry++) {
-        const char *equals = strchr(*entry, '=');
-        if (equals == NULL) {
-            continue;
-        }
-        const char *name = arena_copy(arena, *entry, (size_t)(equals - *entry));
-        bool hidden = false;
-        for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-            hidden = hidden || strcmp(name, own[i]) == 0;
-        }
-        if (!hidden) {
-            env_set(env, name, strcmp(name, "PATH") == 0 ? without_launcher_paths(arena, equals + 1) : equals + 1);
-        }
-    }
-}
-
 /* Return where the variable hangs or would hang.  Hash: FNV-1a. */
 static Variable **find(const Env *env, const char *name, size_t length) {
     uint32_t hash = 0x811c9dc5u;
@@ -74,14 +53,9 @@ static Variable **find(const Env *env, const char *name, size_t length) {
     return at;
 }
 
-const char *env_get(const Env *env, const char *name) {
-    const Variable *found = *find(env, name, strlen(name));
-    return found == NULL ? "" : found->entry + found->name_length + 1;
-}
-
-void env_set(Env *env, const char *name, const char *value) {
-    size_t length = strlen(name);
-    Variable **found = find(env, name, length);
+/* Let the variable whose name `entry` begins with be as `entry` says. */
+static void put(Env *env, const char *entry, size_t length) {
+    Variable **found = find(env, entry, length);
     if (*found == NULL) {
         Variable *made = arena_alloc(env->arena, 1, sizeof *made);
         made->name_length = length;
@@ -90,12 +64,48 @@ void env_set(Env *env, const char *name, const char *value) {
         env->end = &made->next;
         env->count++;
     }
-    (*found)->entry = arena_format(env->arena, "%s=%s", name, value);
+    (*found)->entry = entry;
+}
+
+const char *env_get(const Env *env, const char *name) {
+    const Variable *found = *find(env, name, strlen(name));
+    return found == NULL ? "" : found->entry + found->name_length + 1;
+}
+
+void env_set(Env *env, const char *name, const char *value) {
+    put(env, arena_join(env->arena, name, "=", value), strlen(name));
+}
+
+static bool is_name(const char *entry, size_t length, const char *name) {
+    return strncmp(entry, name, length) == 0 && name[length] == '\0';
+}
+
+void env_init(Env *env, Arena *arena, char **environment) {
+    static const char *const own[] = {"CNB_LAYERS_DIR", "CNB_APP_DIR", "CNB_PROCESS_TYPE", "CNB_PLATFORM_API",
+                                      "CNB_DEPRECATION_MODE"};
+    *env = (Env){.arena = arena, .buckets = arena_alloc(arena, BUCKETS, sizeof(Variable *))};
+    env->end = &env->first;
+    for (char **entry = environment; *entry != NULL; entry++) {
+        const char *equals = strchr(*entry, '=');
+        if (equals == NULL) {
+            continue;
+        }
+        size_t length = (size_t)(equals - *entry);
+        bool hidden = false;
+        for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+            hidden = hidden || is_name(*entry, length, own[i]);
+        }
+        if (is_name(*entry, length, "PATH")) {
+            env_set(env, "PATH", without_launcher_paths(arena, equals + 1));
+        } else if (!hidden) {
+            put(env, *entry, length);
+        }
+    }
 }
 
 static void prepend_path(Env *env, const char *name, const char *path) {
     const char *old = env_get(env, name);
-    env_set(env, name, arena_format(env->arena, "%s%s%s", path, *old == '\0' ? "" : ":", old));
+    env_set(env, name, arena_join(env->arena, path, *old == '\0' ? "" : ":", old));
 }
 
 static const char *add_path(Env *env, const char *layer, const char *directory, const char *name) {
@@ -166,7 +176,7 @@ static const char *apply(Env *env, const char *directory, const char *path) {
     }
     const char *old = env_get(env, name);
     const char *delimiter = action == ACTION_PREPEND_PATH ? ":" : "";
-    const char *given = path_join(env->arena, directory, arena_format(env->arena, "%s.delim", name));
+    const char *given = path_join(env->arena, directory, arena_join(env->arena, name, ".delim", ""));
     if (*old == '\0') {
         delimiter = "";
     } else if ((action == ACTION_APPEND || action == ACTION_PREPEND || action == ACTION_PREPEND_PATH) &&
@@ -179,11 +189,11 @@ static const char *apply(Env *env, const char *directory, const char *path) {
     }
     switch (action) {
     case ACTION_APPEND:
-        env_set(env, name, arena_format(env->arena, "%s%s%s", old, delimiter, value));
+        env_set(env, name, arena_join(env->arena, old, delimiter, value));
         break;
     case ACTION_PREPEND:
     case ACTION_PREPEND_PATH:
-        env_set(env, name, arena_format(env->arena, "%s%s%s", value, delimiter, old));
+        env_set(env, name, arena_join(env->arena, value, delimiter, old));
         break;
     case ACTION_DEFAULT:
         if (*old == '\0') {

@@ -92,8 +92,8 @@ int main(int argc, char **argv) {
     }
     Env env;
     env_init(&env, &arena, environ);
-    layers_set_environment(&launch, &process, &env);
-    layers_run_execd(&launch, &process, &env);
+    const Entries *layers = layers_set_environment(&launch, &process, &env);
+    layers_run_execd(&launch, &process, &env, layers);
     if (*process.working_dir == '\0') {
         process.working_dir = launch.app_dir;
     }

@@ -52,7 +52,7 @@ static void check(const Launch *launch, const char *doing, const char *problem) 
     }
 }
 
-static void set_environment(const Launch *launch, const Process *process, Env *env, const Buildpack *buildpack) {
+static Entries set_environment(const Launch *launch, const Process *process, Env *env, const Buildpack *buildpack) {
     Entries layers = layers_of(launch, "modify env", buildpack);
     for (size_t i = 0; i < layers.count; i++) {
         check(launch, "add layer root", env_add_layer_paths(env, layers.paths[i]));
@@ -64,19 +64,26 @@ static void set_environment(const Launch *launch, const Process *process, Env *e
         check(launch, "add layer env", env_add_files(env, for_launch));
         check(launch, "add layer env", own == NULL ? NULL : env_add_files(env, own));
     }
+    return layers;
 }
 
-void layers_set_environment(const Launch *launch, const Process *process, Env *env) {
-    for (size_t i = 0; i < launch->metadata->buildpack_count; i++) {
-        set_environment(launch, process, env, &launch->metadata->buildpacks[i]);
+const Entries *layers_set_environment(const Launch *launch, const Process *process, Env *env) {
+    size_t count = launch->metadata->buildpack_count;
+    Entries *layers = arena_alloc(launch->arena, count + 1, sizeof *layers);
+    for (size_t i = 0; i < count; i++) {
+        layers[i] = set_environment(launch, process, env, &launch->metadata->buildpacks[i]);
     }
+    return layers;
 }
 
-void layers_run_execd(const Launch *launch, const Process *process, Env *env) {
+void layers_run_execd(const Launch *launch, const Process *process, Env *env, const Entries *layers) {
+    bool ran = false;
     for (size_t i = 0; i < launch->metadata->buildpack_count; i++) {
-        Entries layers = layers_of(launch, "exec.d", &launch->metadata->buildpacks[i]);
-        for (size_t k = 0; k < layers.count; k++) {
-            Words programs = typed_files(launch, process, "exec.d", layers.paths[k], "exec.d");
+        /* A program may have made layers. */
+        Entries found = ran ? layers_of(launch, "exec.d", &launch->metadata->buildpacks[i]) : layers[i];
+        for (size_t k = 0; k < found.count; k++) {
+            Words programs = typed_files(launch, process, "exec.d", found.paths[k], "exec.d");
+            ran = ran || programs.count > 0;
             for (size_t n = 0; n < programs.count; n++) {
                 execd_run(env, programs.items[n]);
             }

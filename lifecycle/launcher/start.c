@@ -50,7 +50,8 @@ static const char *look_up(const Launch *launch, const Env *env, const char *wor
 
 void start_direct(const Launch *launch, const Process *process, const Env *env) {
     const char *program = look_up(launch, env, process->command.items[0]);
-    if (chdir(process->working_dir) != 0) {
+    /* The app directory is where this process is. */
+    if (process->working_dir != launch->app_dir && chdir(process->working_dir) != 0) {
         die(launch->arena, EXIT_LAUNCH, "failed to launch: change directory: chdir %s: %s", process->working_dir,
             reason(launch->arena, errno));
     }

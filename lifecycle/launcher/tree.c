@@ -16,7 +16,7 @@
 char *path_join(Arena *arena, const char *directory, const char *name) {
     size_t length = strlen(directory);
     const char *slash = length > 0 && directory[length - 1] == '/' ? "" : "/";
-    return arena_format(arena, "%s%s%s", directory, slash, name);
+    return arena_join(arena, directory, slash, name);
 }
 
 char *path_absolute(Arena *arena, const char *path) {
@@ -85,7 +85,7 @@ static void add_entry(Arena *arena, Entries *entries, size_t *room, char *path) 
 
 /* Read the directory; returns 0 or an errno. */
 static int read_entries(Arena *arena, int descriptor, const char *directory, EntryKind kind, Entries *entries) {
-    alignas(DirectoryEntry) char buffer[4096];
+    static alignas(DirectoryEntry) char buffer[4096]; /* on the stack, each page of it would be cleared each time */
     size_t room = 0;
     for (;;) {
         long got = syscall(SYS_getdents64, descriptor, buffer, sizeof buffer);
@@ -140,6 +140,7 @@ static char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t 
     }
     /* One byte for the end of the text, and one so that the end of the file is seen without growing. */
     bool known = S_ISREG(status.st_mode) && status.st_size > 0 && (uintmax_t)status.st_size <= limit;
+    size_t expected = known ? (size_t)status.st_size : 0;
     size_t room = (known ? (size_t)status.st_size : 4096) + 2;
     char *text = arena_alloc(arena, room, 1);
     *length = 0;
@@ -151,10 +152,10 @@ static char *read_descriptor(Arena *arena, int descriptor, size_t limit, size_t 
         if (got < 0) {
             return NULL;
         }
-        if (got == 0) {
+        *length += (size_t)got;
+        if (got == 0 || (known && *length == expected)) {
             return text;
         }
-        *length += (size_t)got;
         if (*length > limit) {
             errno = EFBIG;
             return NULL;

@@ -2,9 +2,11 @@
 
     python tests/bench/bench_launcher.py [--rounds N] [--reference LAUNCHER]
 
-measures in this run, alternating, the start of a static C program that does nothing, that of a static C program that
-executes it, and that of the launcher that executes it for images of three kinds.  It prints microseconds (the
-median) and the ratio to the bare program; nothing passes or fails.
+measures in this run, alternating, the start of a static C program that does nothing, that of static C programs that
+execute it, at once or after they have read metadata.toml and listed each directory that the launcher has to look for,
+and that of the launcher that executes it for images of some kinds.  It prints microseconds (the median, and between
+which the middle half of all starts lies), the least, and the median's ratio to the bare program and to the one that
+only executes it; nothing passes or fails.
 """
 
 import argparse
@@ -20,11 +22,38 @@ from pathlib import Path
 
 from lifecycle.launcher import build, launcher_path
 
+BARE = "bare static program"
+EXECS_IT = "static program that execs it"
 NOTHING = "int main(void) { return 0; }\n"
 EXECS = """
 #include <unistd.h>
 extern char **environ;
 int main(int argc, char **argv) { (void)argc; execve(argv[1], argv + 1, environ); return 1; }
+"""
+
+READS_AND_EXECS = """
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+extern char **environ;
+static char text[1 << 16];
+int main(int argc, char **argv) {
+    int file = open(argv[2], O_RDONLY | O_CLOEXEC);
+    while (read(file, text, sizeof text) > 0) {
+    }
+    close(file);
+    for (int i = 3; i < argc; i++) {
+        DIR *directory = opendir(argv[i]);
+        while (directory != NULL && readdir(directory) != NULL) {
+        }
+        if (directory != NULL) {
+            closedir(directory);
+        }
+    }
+    char *none[] = {argv[1], NULL};
+    execve(argv[1], none, environ);
+    return 1;
+}
 """
 
 
@@ -64,6 +93,13 @@ def fill(root: Path, program: Path, *, buildpacks: int, layers: int, execd: bool
     }
 
 
+def looked_for(root: Path, buildpacks: int, layers: int) -> list[str]:
+    """Return the directories that a launcher has to look for in what ``fill`` made."""
+    found = [root / f"layers/buildpacks_b{number}" for number in range(buildpacks)]
+    made = [directory / f"l{layer}" for directory in found for layer in range(layers)]
+    return [*map(str, found), *(str(layer / name) for layer in made for name in ("env", "env.launch", "exec.d"))]
+
+
 def starts(executable: Path, argv: list[str], env: dict[str, str]) -> Callable[[], float]:
     """Return what gives the seconds of one start, from before the process until after it."""
 
@@ -91,6 +127,7 @@ def main() -> None:
         root = Path(name)
         nothing = compile_static(NOTHING, root / "nothing")
         execs = compile_static(EXECS, root / "execs")
+        reads = compile_static(READS_AND_EXECS, root / "reads")
         shapes = {
             "no layers": {"buildpacks": 1, "layers": 0, "execd": False},
             "1 buildpack, 1 layer": {"buildpacks": 1, "layers": 1, "execd": False},
@@ -101,21 +138,28 @@ def main() -> None:
         if options.reference is not None:
             launchers["reference"] = options.reference.resolve()
         cases = {
-            "bare static program": starts(nothing, ["nothing"], {}),
-            "static program that execs it": starts(execs, ["execs", str(nothing)], {}),
+            BARE: starts(nothing, ["nothing"], {}),
+            EXECS_IT: starts(execs, ["execs", str(nothing)], {}),
         }
         for number, (title, shape) in enumerate(shapes.items()):
             env = fill(root / str(number), nothing, **shape)  # type: ignore[arg-type]
+            found = looked_for(root / str(number), shape["buildpacks"], shape["layers"])
+            argv = ["reads", str(nothing), str(root / str(number) / "layers/config/metadata.toml"), *found]
+            if not shape["execd"]:
+                cases[f"static program that reads and execs, {title}"] = starts(reads, argv, env)
             for kind, launcher in launchers.items():
                 cases[f"{kind}, {title}"] = starts(launcher, ["web"], env)
         times: dict[str, list[float]] = {title: [] for title in cases}
         for _ in range(options.rounds):
             for title, once in cases.items():
                 times[title].append(once())
-    bare = statistics.median(times["bare static program"])
+    bare, only = (statistics.median(times[title]) for title in (BARE, EXECS_IT))
     for title, seconds in times.items():
-        median = statistics.median(seconds)
-        sys.stdout.write(f"{median * 1e6:8.0f} µs  {median / bare:5.2f} times the bare program  {title}\n")
+        low, median, high = statistics.quantiles(seconds, n=4)
+        sys.stdout.write(
+            f"{median * 1e6:7.0f} µs ({low * 1e6:.0f} to {high * 1e6:.0f}, least {min(seconds) * 1e6:.0f})"
+            f"  {median / bare:5.2f}  {median / only:5.2f}  {title}\n"
+        )
 
 
 if __name__ == "__main__":
