@@ -20,7 +20,8 @@ def detect(context: bp.DetectContext) -> bp.Detected:
 def build(context: bp.BuildContext) -> None:
     """Make the layer."""
     wanted = packages((context.app_dir / APTFILE).read_text(encoding="utf-8"))
-    debian_packages.install(context, "packages", wanted, types=bp.BUILD | bp.LAUNCH)
+    fix = f"check the names in the {APTFILE} with: apt-cache policy NAME"
+    debian_packages.install(context, "packages", wanted, types=bp.BUILD | bp.LAUNCH, fix=fix)
 
 
 def packages(text: str) -> list[str]:

@@ -87,12 +87,15 @@ class Apt:
         """Fetch the indexes of all sources and check who signed them."""
         bp.run([*self._command, "-qq", "update"], fix="check the network and the sources in /etc/apt")
 
-    def resolve(self, packages: Sequence[str]) -> tuple[Archive, ...]:
-        """Return what has to be installed for some packages, each ``name`` or ``name=version``."""
+    def resolve(self, packages: Sequence[str], fix: str) -> tuple[Archive, ...]:
+        """Return what has to be installed for some packages, each ``name`` or ``name=version``.
+
+        Raises ``BuildpackError`` with ``fix`` if apt does not know one.
+        """
         return read_uris(
             bp.capture(
                 [*self._command, "-qq", "--yes", "--print-uris", "install", *packages],
-                fix="check the names in the Aptfile with: apt-cache policy NAME",
+                fix=fix,
             )
         )
 

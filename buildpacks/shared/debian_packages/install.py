@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sysconfig
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 STATUS = Path("/var/lib/dpkg/status")
 SOURCES = Path("/etc/apt")
+_FIX = "check the names with: apt-cache policy NAME"
 _SOURCE_FILES = ("sources.list", "sources.list.d/*", "preferences", "preferences.d/*")
 
 
@@ -31,35 +33,48 @@ class Installed:
 
 
 def install(
-    context: bp.BuildContext, layer_name: str, packages: Sequence[str], *, types: bp.Types
+    context: bp.BuildContext, layer_name: str, packages: Sequence[str], *, types: bp.Types, fix: str = _FIX
 ) -> bp.Layer[Installed]:
     """Return the layer with ``packages`` and what they depend on, for later buildpacks or the app.
 
     It is kept while packages, system and sources of apt are the same; ``BP_APT_UPDATE=true`` looks for new versions.
-    Scripts of the packages are not run.  Raises ``BuildpackError``.
+    Scripts of the packages are not run.  Layer ``<layer_name>-archives`` keeps what was downloaded.  Raises
+    ``BuildpackError``, with ``fix`` where apt does not know the packages.
     """
     wanted = Installed(sorted(set(packages)), _system(context), _sources_digest())
     archives: bp.Layer[dict[str, str]] = context.cached_layer(
-        "archives", types=bp.Types(0), key={}, restored=lambda _old, _new: bp.Keep("a cache")
+        f"{layer_name}-archives", types=bp.Types(0), key={}, restored=lambda _old, _new: bp.Keep("a cache")
     )
     with apt(archives.path, _status()) as debian:
         chosen: tuple[Archive, ...] | None = None
         if context.env.get("BP_APT_UPDATE") == "true":
             debian.update()
-            chosen = debian.resolve(wanted.packages)
+            chosen = debian.resolve(wanted.packages, fix)
             wanted = replace(wanted, archives=list(map(str, chosen)))
         layer = context.cached_layer(layer_name, types=types, key=wanted, restored=_compare)
         if not layer.restored:
             if chosen is None:
                 debian.update()
-                chosen = debian.resolve(wanted.packages)
+                chosen = debian.resolve(wanted.packages, fix)
             for archive, path in debian.download(wanted.packages, chosen).items():
                 bp.log.info(f"{archive.name} {archive.version}")
                 bp.run(["dpkg-deb", "--extract", path, layer.path])
+            relink(layer.path)
             layer.metadata = replace(wanted, archives=list(map(str, chosen)))
             layer.sbom(bp.CYCLONEDX, _sbom(chosen, context))
     _set_paths(layer)
     return layer
+
+
+def relink(root: Path) -> None:
+    """Let links to absolute paths lead to what is at these paths below ``root``, where there is something."""
+    for path in sorted(root.rglob("*")):
+        if not path.is_symlink() or not path.readlink().is_absolute():
+            continue
+        target = root / path.readlink().relative_to("/")
+        if os.path.lexists(target):
+            path.unlink()
+            path.symlink_to(os.path.relpath(target, path.parent))
 
 
 def _compare(old: Installed, new: Installed) -> bp.Keep | bp.Drop:

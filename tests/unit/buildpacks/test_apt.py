@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import cnb_buildpack as bp
 from debian_packages.archives import Archive, read_uris
 from debian_packages.base import minimal_status
+from debian_packages.install import relink
 
 pytestmark = pytest.mark.skipif(
     shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None, reason="apt and dpkg are not installed"
@@ -130,7 +131,7 @@ def test_other_packages_make_another_layer(debian, ours):
     built = debian.build(ours / "apt")
     assert "Creating layer packages: packages changed" in built.stdout
     assert [path.name for path in (debian.layers / "packages" / "usr" / "bin").iterdir()] == ["cnb-other"]
-    assert [path.name for path in (debian.layers / "archives").glob("*.deb")] == ["cnb-other_1.0_all.deb"]
+    assert [path.name for path in (debian.layers / "packages-archives").glob("*.deb")] == ["cnb-other_1.0_all.deb"]
 
 
 def test_new_versions_are_taken_when_they_are_asked_for(debian, ours, new_package, repository):
@@ -175,6 +176,32 @@ def test_an_aptfile_that_can_not_be_used_is_told_in_one_line(debian, ours, aptfi
     assert problem in built.stderr
     assert built.stderr.count("\n") == 1
     assert not (debian.layers / "packages.toml").exists()
+
+
+def test_links_to_absolute_paths_stay_in_the_layer(tmp_path):
+    (tmp_path / "etc" / "java").mkdir(parents=True)
+    (tmp_path / "etc" / "java" / "jvm.cfg").write_text("-server KNOWN\n")
+    lib = tmp_path / "usr" / "lib"
+    lib.mkdir(parents=True)
+    links = {
+        "jvm.cfg": "/etc/java/jvm.cfg",
+        "again.cfg": "/usr/lib/jvm.cfg",
+        "conf": "/etc/java",
+        "relative": "../../etc/java",
+        "made-by-a-script": "/etc/nowhere",
+    }
+    for name, target in links.items():
+        (lib / name).symlink_to(target)
+    relink(tmp_path)
+    moved = tmp_path.rename(tmp_path.with_name("moved"))
+    assert {path.name: str(path.readlink()) for path in (moved / "usr" / "lib").iterdir()} == {
+        "jvm.cfg": "../../etc/java/jvm.cfg",
+        "again.cfg": "jvm.cfg",
+        "conf": "../../etc/java",
+        "relative": "../../etc/java",
+        "made-by-a-script": "/etc/nowhere",
+    }
+    assert (moved / "usr" / "lib" / "again.cfg").read_text() == "-server KNOWN\n"
 
 
 def test_archives_without_a_sha256_are_refused():
