@@ -346,12 +346,21 @@ def dist(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="The directory that gets the files.")
     ] = Path("dist"),
+    tag: Annotated[
+        str, typer.Option("--tag", "-t", metavar="NAME", help="Push the images too, as one image for all targets.")
+    ] = "",
+    insecure_registry: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
+    ] = None,
 ) -> None:
     """Make an archive for pack and a lifecycle image for each target, the same bytes every time."""
     from lifecycle.cli.dist import make_distributions
+    from lifecycle.cli.remote_stores import RemoteStores
 
     with _reported_errors():
-        make_distributions(target, output, report=typer.echo)
+        remote = RemoteStores(os.environ, insecure=insecure_registries(insecure_registry, os.environ))
+        make_distributions(target, output, tag=tag, remote=remote, report=typer.echo)
 
 
 @contextmanager

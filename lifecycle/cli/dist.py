@@ -9,17 +9,35 @@ from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import DistributionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from lifecycle.cli.remote_stores import RemoteStores
+    from lifecycle.dist.target import Target
+    from lifecycle.images.store import NewImage
 
-def make_distributions(targets: str, output: Path, *, report: Callable[[str], None]) -> None:
-    """Write archive and image for each of ``linux/amd64,linux/arm64``; raises ``LifecycleError``."""
+
+def make_distributions(
+    targets: str, output: Path, *, tag: str, remote: RemoteStores, report: Callable[[str], None]
+) -> None:
+    """Write archive and image for each of ``linux/amd64,linux/arm64``; raises ``LifecycleError``.
+
+    With ``tag`` the images are pushed too, and their index under that name.
+    """
     _refuse_inside_executable()
+    from lifecycle.dist.publish import push_images
     from lifecycle.dist.release import make_release
     from lifecycle.dist.target import parse_targets
+    from lifecycle.oci.reference import parse_tag
 
-    make_release(parse_targets(targets), output, phases=list(Phase), report=report)
+    def publish(images: Mapping[Target, NewImage]) -> None:
+        if tag:
+            digest = push_images(tag, images, store=remote.registry, client=remote.client)
+            report(f"{parse_tag(tag).name}: pushed for {', '.join(each.value for each in images)}, {digest}")
+
+    if tag:
+        remote.registry.check_write([tag])
+    make_release(parse_targets(targets), output, phases=list(Phase), report=report, publish=publish)
 
 
 def install_here(destination: Path, *, launcher: Path | None) -> None:

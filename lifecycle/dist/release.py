@@ -15,6 +15,7 @@ from lifecycle.dist.descriptor import descriptor_text
 from lifecycle.dist.executable import make_executable
 from lifecycle.dist.image import lifecycle_image
 from lifecycle.dist.modules import collect
+from lifecycle.dist.publish import NAMES
 from lifecycle.dist.sbom import Component
 from lifecycle.dist.wheels import DISTRIBUTION, fetch_wheels
 from lifecycle.errors import DistributionError
@@ -23,23 +24,27 @@ from lifecycle.images.image_platform import ImagePlatform
 from lifecycle.launcher import launcher_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lifecycle.dist.contents import Contents
     from lifecycle.dist.target import Target
+    from lifecycle.images.store import NewImage
 
 _PYTHON = "3.11"
 """The version of CPython that is carried; compiling its bytecode takes the same one."""
-_NAMES = {"amd64": "x86-64", "arm64": "arm64"}
-"""Architectures as pack writes them in names of archives."""
 
 
 def make_release(
-    targets: Sequence[Target], output: Path, *, phases: Sequence[str], report: Callable[[str], None]
+    targets: Sequence[Target],
+    output: Path,
+    *,
+    phases: Sequence[str],
+    report: Callable[[str], None],
+    publish: Callable[[Mapping[Target, NewImage]], None] = lambda _: None,
 ) -> None:
     """Write the archive and the image of every target below ``output``; ``report`` is told what is going on.
 
-    Raises ``LifecycleError``.
+    ``publish`` is given all images at the end.  Raises ``LifecycleError``.
     """
     if sys.version_info[:2] != tuple(map(int, _PYTHON.split("."))):
         raise DistributionError(
@@ -47,17 +52,20 @@ def make_release(
             remedy=f"install {DISTRIBUTION} with Python {_PYTHON} and run it there",
         )
     descriptor = descriptor_text(__version__)
+    images: dict[Target, NewImage] = {}
     with tempfile.TemporaryDirectory(prefix="lifecycle-dist-") as name:
         for target in targets:
             work_dir = Path(name) / target.arch
             work_dir.mkdir()
             contents = _contents(target, work_dir, phases, report)
-            stem = f"lifecycle-v{__version__}+linux.{_NAMES[target.arch]}"
+            stem = f"lifecycle-v{__version__}+linux.{NAMES[target.arch]}"
             report(f"{target.value}: writing {stem}.tgz and {stem}.oci.tar")
             write_archive(contents, descriptor, output / f"{stem}.tgz", work_dir)
             image = lifecycle_image(contents, descriptor, target, __version__, work_dir)
             store = ArchiveStore(output / f"{stem}.oci.tar", platform=ImagePlatform("linux", target.arch))
             store.write(image, [__version__])
+            images[target] = image
+        publish(images)
 
 
 def _contents(target: Target, work_dir: Path, phases: Sequence[str], report: Callable[[str], None]) -> Contents:
