@@ -158,6 +158,7 @@ def build(
         for buildpack in buildpacks:
             _log.debug("Running build for buildpack %s", buildpack)
             on_buildpack_start(buildpack)
+            _log.debug("Looking up buildpack")
             account = state.run_buildpack(buildpack, run=run, output=output, observer=observer, settle=settle)
             accounts.append(account)
             on_buildpack_finish(account)
@@ -177,10 +178,7 @@ def _translated() -> Iterator[None]:
 
 def _find_all(inputs: BuildInputs) -> list[Buildpack]:
     """Find the buildpacks before the first one runs, so that a missing one takes no time."""
-    found = [find_buildpack(inputs.buildpacks_dir, element.id, element.version) for element in inputs.group.group]
-    for buildpack in found:
-        _log.debug("Buildpack %s has API %s", buildpack, buildpack.api)
-    return found
+    return [find_buildpack(inputs.buildpacks_dir, element.id, element.version) for element in inputs.group.group]
 
 
 class _Build:
@@ -212,6 +210,7 @@ class _Build:
         """Run one buildpack and take in what it left."""
         info = buildpack.descriptor.buildpack
         directory = create_directory(self._inputs.layers_dir, directory_name(info.id))
+        _log.debug("Finding plan")
         given = entries_for(self.plan, info.id, extension=False)
         step = StepStart(
             buildpack,
@@ -226,12 +225,15 @@ class _Build:
         self._execute(buildpack, directory, given, run=run, output=output)
         seconds = time.monotonic() - start
         settle(step)
+        _log.debug("Processing layers")
         outputs = read_build_outputs(directory)
+        _log.debug("Updating environment")
         for layer in outputs.layers:
             if layer.ignored:
                 set_aside(layer)
             if layer.types.build:
                 self._env = with_layer(self._env, read_layer_environment(layer.path))
+        _log.debug("Reading output files")
         builder = StepBuilder(info.id, info.version, buildpack.api, info.sbom_formats)
         self._results.take_build_toml(builder, directory, outputs)
         with located(directory / "build.toml"):
@@ -250,8 +252,10 @@ class _Build:
         run: Runner,
         output: Callable[[bytes], None],
     ) -> None:
+        _log.debug("Creating plan directory")
         prefix = directory_name(buildpack.descriptor.buildpack.id) + "-"
         with _temporary_directory(prefix) as plan_dir:
+            _log.debug("Preparing paths")
             plan_path = plan_dir / "plan.toml"
             save(plan_path, BuildpackPlan(entries=tuple(given)).struct())
             argv = (
@@ -262,6 +266,7 @@ class _Build:
             )
             environment = self._environments.of(buildpack, plan_path=plan_path, output_dir=directory, base=self._env)
             command = Command(argv, self._inputs.app_dir, environment)
+            _log.debug("Running build command")
             try:
                 status = run(command, output=output)
             except LifecycleError as error:

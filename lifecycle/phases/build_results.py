@@ -90,8 +90,10 @@ class BuildResults:
         with located(directory / "launch.toml"):
             self._launch_bom += _bom_rows(buildpack, launch.bom, outputs)
             written = upgraded(launch.processes, buildpack_id=buildpack.id, api=buildpack.api)
+        _log.debug("Updating buildpack processes")
         self._labels += launch.labels
         self._slices += launch.slices
+        _log.debug("Updating process list")
         self._processes, lost_default = self._processes.extended(written.processes)
         for warning in (*written.warnings, lost_default):
             if warning:
@@ -101,10 +103,14 @@ class BuildResults:
     def finish(self, group: Group) -> BuildMetadata:
         """Write the legacy SBOM files and return metadata.toml."""
         in_label = PlatformFeature.BOM_IN_LABEL in self._api
+        if PlatformFeature.SBOM in self._api:
+            _log.debug("Copying SBOM files")
         if PlatformFeature.LEGACY_SBOM_FILE in self._api:
+            _log.debug("Creating SBOM files for legacy BOM")
             for kind, rows in (("launch", self._launch_bom), ("build", self._build_bom)):
                 target = create_directory(self._layers_dir, "sbom", kind)
                 write_atomic(target / "sbom.legacy.json", bom.legacy_file(rows).encode(), fsync=False)
+        _log.debug("Listing processes")
         return BuildMetadata(
             bom=tuple(self._launch_bom) if in_label else (),
             buildpacks=group.group,

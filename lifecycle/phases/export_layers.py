@@ -201,6 +201,7 @@ def add_sbom(inputs: ExportInputs, stack: LayerStack) -> LayerSha | None:
 
 def add_app(inputs: ExportInputs, stack: LayerStack) -> tuple[LayerSha, ...]:
     """Put on one layer for each slice of the app and one for the rest.  Spec: buildpack.md "Slices"."""
+    _LOG.debug("Adding app layers")
     patterns = [each.paths or () for each in inputs.build_metadata.slices]
     candidates = export_plan.app_layers(len(patterns), inputs.analyzed.metadata)
     sources = slice_layers(inputs.app_dir, patterns, uid=inputs.uid, gid=inputs.gid, mapping=inputs.app_mapping)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from parity.case import Case, Tree, filled
 from parity.images import AppImage, app_in_layout, app_in_registry
-from parity.runner import BUILDER, Call, Lifecycle, Result, make_directories
+from parity.runner import Call, Lifecycle, Result, make_directories
 
-IDS = ("-uid", str(BUILDER), "-gid", str(BUILDER))
+CACHE_IMAGE = "localhost:5000/cache"
 
 
 class Place(Enum):
@@ -83,18 +83,20 @@ def calls(case: Case, api: str, place: Place, *, creator: bool) -> list[Call]:
     """Return the phases as a platform calls them."""
     env = {"CNB_PLATFORM_API": api, **{key: filled(value, place.names) for key, value in case.env.items()}}
     images = place.flags()
-    restorer_images = images
-    export = (*images, *IDS, *case.export, "-launcher", "/cnb/lifecycle/launcher")
-    caches = ("-cache-dir", "/cache")
+    export = (*images, *case.ids, *case.export, "-launcher", "/cnb/lifecycle/launcher")
+    by_image = case.cache_image and place is Place.REGISTRY
+    caches = ("-cache-image", CACHE_IMAGE) if by_image else ("-cache-dir", "/cache")
     app = place.names["app"]
+    starter = (0, 0) if case.as_root else case.user
     if creator:
-        return [Call("creator", (*export, *caches, app), env)]
+        return [Call("creator", (*export, *caches, app), env, user=starter)]
+    analysed = ("-cache-image", CACHE_IMAGE) if by_image else ()
     return [
-        Call("analyzer", (*images, *IDS, app), env),
-        Call("detector", (), env),
-        Call("restorer", (*restorer_images, *IDS, *caches), env),
-        Call("builder", (), env),
-        Call("exporter", (*export, *caches, app), env),
+        Call("analyzer", (*images, *case.ids, *analysed, app), env, user=starter),
+        Call("detector", (), env, user=case.user),
+        Call("restorer", (*images, *case.ids, *caches), env, user=starter),
+        Call("builder", (), env, user=case.user),
+        Call("exporter", (*export, *caches, app), env, user=starter),
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from parity.images import RunImage
-from parity.runner import own
+from parity.runner import BUILDER, own, own_tree
 
 Name = str | bytes
 
@@ -189,12 +189,36 @@ class Case:
     change: Content | None = None
     """What happens to the app before a second build, if there is one."""
     apis: Sequence[str] = ALL_APIS
+    user: tuple[int, int] = (BUILDER, BUILDER)
+    """Uid and gid of the build's user."""
+    as_root: bool = False
+    """Whether root starts the phases that need not be the build's user, as platforms do."""
     layout: bool = True
+    """Whether layouts are an input."""
+    prepare: Content | None = None
+    """What happens to the directories of a run, after all is written."""
+    extended: RunImage | None = None
+    """What the extender left of the run image: layers that the run image has come without blobs."""
+    creator: bool = True
+    """Whether the creator has to make the same image."""
+    cache_image: bool = False
+    """Whether the cache is an image, where images are in a registry."""
     needs_root: bool = False
     slow: bool = False
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def layout_apis(self) -> tuple[str, ...]:
+        """The Platform APIs in which the input is built in a layout."""
+        return tuple(api for api in self.apis if self.layout and api in LAYOUT_APIS)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Flags that tell phases the build's user, where the environment does not."""
+        uid, gid = self.user
+        return () if "CNB_USER_ID" in self.env else ("-uid", str(uid), "-gid", str(gid))
 
     def put(self, root: Path, names: Mapping[str, str]) -> None:
         """Write all that a build finds; ``names`` fills the places such as ``{run}`` in files."""
@@ -212,6 +236,11 @@ class Case:
         """Write the platform's files."""
         for place, content in self.files.items():
             Tree(root).file(place, filled(content, names) if isinstance(content, str) else content)
+        if self.extended is not None:
+            self.extended.put_extended(root / "layers" / "extended" / "run", self.run_image)
+            own_tree(root / "layers" / "extended")
+        if self.prepare is not None:
+            self.prepare(Tree(root))
 
 
 def order_of(buildpacks: Sequence[Buildpack]) -> str:

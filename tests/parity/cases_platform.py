@@ -1,6 +1,9 @@
 """Inputs of the matrix that are about the run image and about what a platform gives."""
 
-from parity.case import PLAIN_BUILDPACK, RUN_TOML, Buildpack, Case, listed
+import os
+from pathlib import Path
+
+from parity.case import PLAIN_BUILDPACK, RUN_IMAGE, RUN_TOML, Buildpack, Case, Tree, listed
 from parity.images import RUN_LABELS, RunImage, base_config
 
 CREATED = "2020-02-02T02:02:02.123456789Z"
@@ -128,4 +131,54 @@ PLATFORM = (
     ), order='[[order]]\n[[order.group]]\nid = "parity/fails"\nversion = "1.0.0"\n[[order]]\n[[order.group]]\nid = "parity/meta"\nversion = "1.0.0"\n'),
     Case("order-with-project", "Labels and project metadata together, twice built with a time.", files={"layers/project-metadata.toml": NESTED_PROJECT}, env={"SOURCE_DATE_EPOCH": "1700000000"}, change=lambda tree: tree.remove("main.txt")),
 )  # fmt: skip
-CASES = (*BASES, *PLATFORM)
+
+EXTENSION = {
+    "cnb/extensions/parity_ext/1.0.0/extension.toml": 'api = "0.10"\n[extension]\nid = "parity/ext"\nversion = "1.0.0"\n',
+    "cnb/extensions/parity_ext/1.0.0/generate/run.Dockerfile": "ARG base_image\nFROM ${base_image}\nRUN true\n",
+    "cnb/order.toml": '[[order]]\n[[order.group]]\nid = "parity/one"\nversion = "1.0.0"\n'
+    '[[order-extensions]]\n[[order-extensions.group]]\nid = "parity/ext"\nversion = "1.0.0"\n',
+}
+BY_EXTENSION = "Layer: 'RUN true', Created by extension: parity/ext"
+
+
+def _extended(name: str, description: str, extended: RunImage, base: RunImage = RUN_IMAGE, **more: object) -> Case:
+    return Case(
+        f"extended-{name}",
+        description,
+        run_image=base,
+        extended=extended,
+        files=EXTENSION,
+        creator=False,
+        layout=False,
+        apis=EXTENSION_APIS,
+        **more,
+    )
+
+
+EXTENSION_APIS = ("0.12", "0.13", "0.14", "0.15")
+EXTENDED = (
+    _extended("layers", "Two layers of an extension, with a history.", RunImage(
+        fields={"created": CREATED, "history": [_step("1"), _step("2"), _step("ENV", empty_layer=True), _step(BY_EXTENSION), _step("by hand")]},
+        config=base_config(Env=["PATH=/extended:/bin", "NEW=<x>&y"], User="1000:1000", Labels={**RUN_LABELS, "extended": "<é>"}),
+        layers=(*RUN_IMAGE.layers, ("from-extension",), ("second", "third")),
+    ), _history(_step("1"), _step("2"))),
+    _extended("without-history", "A layer of an extension in an image without a history.", RunImage(layers=(*RUN_IMAGE.layers, ("from-extension",)))),
+    _extended("config", "An extension that changed the configuration alone.", RunImage(config=base_config(Env=["PATH=/extended"]))),
+    _extended("rebuilt", "Layers of an extension are new in each build.", RunImage(layers=(*RUN_IMAGE.layers, ("from-extension",))), change=lambda tree: tree.file("new.txt")),
+)  # fmt: skip
+
+
+def _volume(tree: Tree) -> None:
+    tree.chown("layers", 0, 0)
+    (Path(os.fsdecode(tree.root)) / "layers").chmod(0o1777)
+
+
+OWNERS = (
+    Case("ids", "A user of the build with ids of its own.", user=(4242, 4343), as_root=True, needs_root=True),
+    Case("ids-big", "Ids that the octal digits of a header do not hold.", user=(3000000, 4000000), as_root=True, needs_root=True),
+    Case("ids-in-environment", "Ids from CNB_USER_ID and CNB_GROUP_ID.", user=(4242, 3000000), env={"CNB_USER_ID": "4242", "CNB_GROUP_ID": "3000000"}, as_root=True, needs_root=True),
+    Case("ids-of-root", "Root starts the phases that may be started by it; they take the build's user.", as_root=True, needs_root=True, change=lambda tree: tree.file("new.txt")),
+    Case("volume-of-root", "A layers directory that is root's, sticky and open to all, as volumes are.", prepare=_volume, needs_root=True),
+    Case("cache-image", "The cache is an image; built twice.", cache_image=True, change=lambda tree: tree.file("new.txt")),
+)  # fmt: skip
+CASES = (*BASES, *PLATFORM, *EXTENDED, *OWNERS)

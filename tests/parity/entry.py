@@ -26,7 +26,7 @@ from lifecycle.executables.namespace import enter
 from lifecycle.model.build_metadata import LauncherSource
 
 BUILDER = 1000
-MOUNTS = ("layers", "workspace", "cnb", "platform", "layout", "cache", "etc")
+MOUNTS = ("layers", "workspace", "cnb", "platform", "layout", "cache", "etc", "kaniko")
 FILES = ("analyzed.toml", "group.toml", "plan.toml", "report.toml", "config/metadata.toml")
 _NEWUSER = 0x10000000
 _NEWNET = 0x40000000
@@ -207,10 +207,11 @@ def _start(command: dict, out: Path, err: Path) -> None:
                 os.dup2(file.fileno(), number)
         os.umask(0o022)
         os.chdir("/")
-        if command["as_builder"] and not os.getuid():
+        uid, gid = command["user"]
+        if uid and not os.getuid():
             os.setgroups([])
-            os.setresgid(BUILDER, BUILDER, BUILDER)
-            os.setresuid(BUILDER, BUILDER, BUILDER)
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
         if command["executable"]:
             os.execve(command["executable"], command["argv"], command["env"])
         _ours(command)

@@ -92,6 +92,14 @@ class RunImage:
         for name, data in blobs.items():
             (directory / "blobs" / name.replace(":", "/")).write_bytes(data)
 
+    def put_extended(self, directory: Path, base: "RunImage") -> None:
+        """Write an OCI layout in ``directory``, named by its digest, that lacks the layers of ``base``."""
+        manifest, _ = self.blobs()
+        layout = directory / digest(manifest)
+        self.put_layout(layout)
+        for each in json.loads(base.blobs()[0])["layers"]:
+            (layout / "blobs" / each["digest"].replace(":", "/")).unlink()
+
     def put_registry(self, directory: Path, repository: str) -> None:
         """Write the image as ``latest`` into the storage of docker-registry."""
         manifest, blobs = self.blobs()

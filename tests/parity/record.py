@@ -11,7 +11,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from parity.building import Place, build
-from parity.case import LAYOUT_APIS
 from parity.cases import CASES
 from parity.recorded import EXPECTED, Outcome, expected, outcome, text
 from parity.runner import reference, remove, stop
@@ -27,7 +26,7 @@ def main(names: list[str]) -> None:
     outcomes: dict[tuple[str, str, Place], Outcome] = {}
     for case in CASES:
         for place in Place:
-            for api in case.apis if place is Place.REGISTRY else [api for api in case.apis if api in LAYOUT_APIS]:
+            for api in case.apis if place is Place.REGISTRY else case.layout_apis:
                 key = (case.name, api, place)
                 wanted = case.name in names if names else not case.slow or "PARITY_SLOW" in os.environ
                 wanted = wanted and place in PLACES

@@ -41,6 +41,8 @@ class Call:
     env: Mapping[str, str] = field(default_factory=dict)
     unset: Sequence[str] = ()
     """Variables of ``ENVIRONMENT`` that it does not get."""
+    user: tuple[int, int] = (BUILDER, BUILDER)
+    """Uid and gid that it is started with, where root runs it."""
 
 
 class ViewError(Exception):
@@ -70,7 +72,7 @@ class Lifecycle:
             "executable": executable,
             "argv": [executable or call.phase, *call.arguments],
             "env": {key: value for key, value in {**ENVIRONMENT, **call.env}.items() if key not in call.unset},
-            "as_builder": True,
+            "user": call.user,
             "launcher": reference_launcher(),
         }
 

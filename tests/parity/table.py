@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from parity.building import Place, build
-from parity.case import ALL_APIS, LAYOUT_APIS, Case
+from parity.case import ALL_APIS, Case
 from parity.cases import CASES
 from parity.recorded import Outcome, expected, outcome
 from parity.runner import OURS, Lifecycle, reference, remove, stop
@@ -31,7 +31,7 @@ def _built(case: Case, api: str, place: Place, lifecycle: Lifecycle) -> Outcome:
 
 
 def _cell(case: Case, api: str, place: Place) -> str:
-    if api not in case.apis or (place is Place.LAYOUT and api not in LAYOUT_APIS):
+    if api not in (case.layout_apis if place is Place.LAYOUT else case.apis):
         return "·"
     if (case.slow and "PARITY_SLOW" not in os.environ) or (case.needs_root and os.getuid()):
         return "?"

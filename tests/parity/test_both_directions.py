@@ -1,5 +1,7 @@
 """Images and volume caches of one lifecycle serve the other: every layer is reused, and the image is the same."""
 
+from dataclasses import replace
+
 import pytest
 
 from parity.building import Place, build, calls, renew
@@ -41,14 +43,17 @@ def test_the_next_build_by_the_other_lifecycle_reuses_every_layer(name, api, pla
 @pytest.mark.skipif(
     reference() is None, reason="needs the reference's executables: CNB_REFERENCE_DIR names their folder"
 )
+@pytest.mark.parametrize("api", ["0.7", "0.12", "0.15"])
+@pytest.mark.parametrize("cache_image", [False, True], ids=["volume", "image"])
 @pytest.mark.parametrize("ours_first", [True, False], ids=["ours-then-theirs", "theirs-then-ours"])
-def test_a_volume_cache_restores_every_layer_in_the_other_lifecycle(ours_first, new_root):
+def test_a_cache_restores_every_layer_in_the_other_lifecycle(ours_first, cache_image, api, new_root, network):
     first, second = (OURS, reference()) if ours_first else (reference(), OURS)
+    case = replace(CASE, cache_image=cache_image)
     root = new_root()
-    (one, *_) = build(CASE, "0.15", Place.LAYOUT, root, first)
+    (one, *_) = build(replace(case, change=None), api, Place.REGISTRY, root, first)
     assert one.failed is None
-    renew(CASE, Place.LAYOUT, root)
-    results = second.run(root, calls(CASE, "0.15", Place.LAYOUT, creator=False))
+    renew(case, Place.REGISTRY, root)
+    results = second.run(root, calls(case, api, Place.REGISTRY, creator=False), registry=True)
     restored = sorted(line for line in log_lines(results[2].out) if line.startswith("Restoring data for"))
     assert restored == [
         'Restoring data for "parity/one:cached" from cache',

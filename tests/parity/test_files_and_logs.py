@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 
 import pytest
 
@@ -65,3 +66,19 @@ def test_files_and_log_are_those_of_the_reference(name, place, api, creator, new
             assert found.files.get("config/metadata.toml") == expected.files.get("config/metadata.toml")
             assert lines(found) == lines(expected)
             assert found.err == expected.err
+
+
+@pytest.mark.skipif(
+    reference() is None, reason="needs the reference's executables: CNB_REFERENCE_DIR names their folder"
+)
+@pytest.mark.parametrize("api", ["0.7", "0.8", "0.15"])
+@pytest.mark.parametrize("name", ["plain", "processes-replaced", "labels", "slices-reused"])
+def test_the_builder_tells_each_of_its_steps_as_the_reference_does(name, api, new_root, network):
+    case = next(case for case in CASES if case.name == name)
+    case = replace(case, env={**case.env, "CNB_LOG_LEVEL": "debug"})
+    theirs, ours = (build(case, api, Place.REGISTRY, new_root(), each) for each in (reference(), OURS))
+    for one, other in zip(theirs, ours, strict=True):
+        expected, found = (
+            [line for line in log_lines(each.log("builder")) if not line.startswith("Timer:")] for each in (one, other)
+        )
+        assert found == [line.replace("Warning: Warning:", "Warning:") for line in expected]

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from lifecycle.rules.export_plan import LayerVerdict
 
 _LOG = logging.getLogger(__name__)
-LAUNCHER_REPOSITORY = "github.com/buildpacks/lifecycle"
+LAUNCHER_REPOSITORY = "cnb-lifecycle"
+"""The distribution whose sources have the launcher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def prepare_export(
     previous = images.find(analyzed.image.reference) if analyzed.image and analyzed.image.reference else None
     project = load(ProjectMetadata, settings.path("project_metadata"), missing_ok=True)
     if project is None:
-        _LOG.debug("no project metadata found at path '%s'", settings.path("project_metadata"))
+        path = settings.path("project_metadata")
+        _LOG.debug('No project metadata found at path "%s", project metadata will not be exported', path)
     inputs = ExportInputs(
         api=settings.api,
         names=tuple(dict.fromkeys((*settings.images, *settings.list("tag")))),
