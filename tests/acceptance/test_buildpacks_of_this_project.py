@@ -170,3 +170,63 @@ def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer):
     log = built_twice(files, "node")
     assert "Reusing layer modules" in log
     assert answer() == "true by npm false production"
+
+
+JAVA_POM = """\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>demo</groupId><artifactId>hello</artifactId><version>1.0</version>
+  <properties>
+    <maven.compiler.release>17</maven.compiler.release>
+    <project.build.sourceEncoding>UTF-8</project.build.sourceEncoding>
+  </properties>
+  <dependencies>
+    <dependency><groupId>com.google.code.gson</groupId><artifactId>gson</artifactId><version>2.10.1</version></dependency>
+  </dependencies>
+  <build><plugins>
+    <plugin>
+      <artifactId>maven-jar-plugin</artifactId>
+      <configuration><archive><manifest><mainClass>demo.Hello</mainClass></manifest></archive></configuration>
+    </plugin>
+  </plugins></build>
+</project>
+"""
+JAVA_SOURCE = """\
+package demo;
+import com.google.gson.Gson;
+import com.sun.net.httpserver.HttpServer;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.TreeMap;
+import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509TrustManager;
+import java.security.KeyStore;
+public class Hello {
+  public static void main(String[] args) throws Exception {
+    TrustManagerFactory trust = TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
+    trust.init((KeyStore) null);
+    boolean trusts = ((X509TrustManager) trust.getTrustManagers()[0]).getAcceptedIssuers().length > 0;
+    Map<String, Object> facts = new TreeMap<>(Map.of("trusts", trusts, "sources", Files.exists(Path.of("pom.xml"))));
+    byte[] body = new Gson().toJson(facts).getBytes();
+    int port = Integer.parseInt(System.getenv("PORT"));
+    HttpServer server = HttpServer.create(new InetSocketAddress("127.0.0.1", port), 0);
+    server.createContext("/", exchange -> {
+      exchange.sendResponseHeaders(200, body.length);
+      exchange.getResponseBody().write(body);
+      exchange.close();
+    });
+    server.start();
+  }
+}
+"""
+
+
+def test_a_java_app_is_built_with_maven_and_runs_with_debian_s_java(built_twice, answer, debian):
+    if not reachable("https://repo.maven.apache.org/maven2/"):
+        pytest.skip("Maven Central is not at hand")
+    log = built_twice({"pom.xml": JAVA_POM, "src/main/java/demo/Hello.java": JAVA_SOURCE}, "java")
+    assert "Reusing layer artifact" in log
+    assert "mvn" not in log
+    assert json.loads(answer()) == {"trusts": True, "sources": False}

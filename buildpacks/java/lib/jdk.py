@@ -1,0 +1,93 @@
+"""Java to build with: that of the build image, or Debian's."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cnb_buildpack as bp
+import debian_packages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JVM = "usr/lib/jvm"
+_VERSION = re.compile(r'^JAVA_VERSION="(?P<version>[^"]+)"', re.MULTILINE)
+_FEATURE = re.compile(r"[1-9][0-9]?")
+_FIX = "set BP_JAVA_VERSION to one that Debian has: apt-cache search openjdk"
+
+
+@dataclass(frozen=True, slots=True)
+class Jdk:
+    """A JDK, and what it calls itself."""
+
+    home: Path
+    version: str
+
+
+def wanted(env: Mapping[str, str], default: str) -> str:
+    """Return which Java is asked for; raise ``BuildpackError`` for what is no version of Java."""
+    version = env.get("BP_JAVA_VERSION") or default
+    if not _FEATURE.fullmatch(version):
+        raise bp.BuildpackError(f"BP_JAVA_VERSION is {version!r}", fix="set a number, as 17")
+    return version
+
+
+def runtime(context: bp.BuildContext, version: str) -> bp.Layer[debian_packages.Installed]:
+    """Return the layer of the Java that the app runs with, whose certificates are those of layer ``truststore``."""
+    layer = debian_packages.install(context, "jre", [f"openjdk-{version}-jre-headless"], types=bp.LAUNCH, fix=_FIX)
+    home = java_home(layer.path, version)
+    if not layer.restored:
+        cacerts = home / "lib" / "security" / "cacerts"
+        cacerts.unlink(missing_ok=True)
+        # Up to the directory of layers, wherever that is.
+        up = len(cacerts.parent.relative_to(layer.path.parent).parts)
+        cacerts.symlink_to(Path(*[".."] * up, "truststore", "cacerts"))
+    layer.env.override("JAVA_HOME", home, scope=bp.LAUNCH)
+    layer.env.prepend("PATH", home / "bin", delim=":", scope=bp.LAUNCH)
+    return layer
+
+
+def development(context: bp.BuildContext, version: str) -> Jdk:
+    """Return the JDK of the build image if it is of the right version, else one of Debian's packages."""
+    found = in_build_image(context.env, version)
+    if found is not None:
+        bp.log.info(f"JDK {found.version} of the build image")
+        return found
+    layer = debian_packages.install(context, "jdk", [f"openjdk-{version}-jdk-headless"], types=bp.BUILD, fix=_FIX)
+    home = java_home(layer.path, version)
+    layer.env.override("JAVA_HOME", home, scope=bp.BUILD)
+    layer.env.prepend("PATH", home / "bin", delim=":", scope=bp.BUILD)
+    return Jdk(home, release(home))
+
+
+def in_build_image(env: Mapping[str, str], version: str) -> Jdk | None:
+    """Return the JDK of JAVA_HOME or PATH, if its feature version is the one asked for."""
+    given = env.get("JAVA_HOME")
+    javac = shutil.which("javac", path=env.get("PATH", ""))
+    for home in (Path(given) if given else None, Path(javac).resolve().parent.parent if javac else None):
+        if home is not None and (home / "bin" / "javac").is_file():
+            found = release(home)
+            if found.partition(".")[0] == version:
+                return Jdk(home, found)
+    return None
+
+
+def release(home: Path) -> str:
+    """Return the version that the file ``release`` of a JDK tells, empty if it tells none."""
+    try:
+        found = _VERSION.search((home / "release").read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return ""
+    return found["version"] if found else ""
+
+
+def java_home(root: Path, version: str) -> Path:
+    """Return the Java in an unpacked package; raise ``BuildpackError`` if there is none."""
+    found = sorted((root / JVM).glob(f"java-{version}-openjdk-*/bin/java"))
+    if not found:
+        raise bp.BuildpackError(f"the packages have no Java {version} in {JVM}", fix=_FIX)
+    return found[0].parent.parent

@@ -1,0 +1,131 @@
+"""Maven: the program itself, its settings, and how it is called."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import tarfile
+import tempfile
+import urllib.parse
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+import truststore
+
+import cnb_buildpack as bp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+CENTRAL = "https://repo.maven.apache.org/maven2"
+_PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
+_MIRROR = "BP_MAVEN_CENTRAL"
+_SETTINGS = """\
+<settings>
+  <servers>{server}</servers>
+  <mirrors>
+    <mirror><id>central-mirror</id><mirrorOf>central</mirrorOf><url>{url}</url></mirror>
+    <mirror>
+      <id>maven-default-http-blocker</id><mirrorOf>external:http:*</mirrorOf>
+      <url>http://0.0.0.0/</url><blocked>true</blocked>
+    </mirror>
+  </mirrors>
+</settings>
+"""
+_SERVER = "<server><id>central-mirror</id><username>{user}</username><password>{password}</password></server>"
+_ALWAYS = (
+    "-B",
+    "-ntp",
+    "-Dmaven.test.skip=true",
+    # Times in a jar are those of no build.
+    "-Dproject.build.outputTimestamp=1980-01-01T00:00:02Z",
+    # POMs are read side by side, which saves a quarter of the first build.
+    "-Daether.dependencyCollector.impl=bf",
+)
+
+
+def unpack(version: str, sha512: str, env: Mapping[str, str], directory: Path) -> None:
+    """Put Maven into a directory; raise ``BuildpackError`` for other bytes than those the buildpack names."""
+    base = (env.get(_MIRROR) or CENTRAL).rstrip("/")
+    url = f"{base}/org/apache/maven/apache-maven/{version}/apache-maven-{version}-bin.tar.gz"
+    with tempfile.TemporaryDirectory(prefix="maven-") as temporary:
+        archive = bp.fetch(url, Path(temporary, "maven.tar.gz"), sha512=sha512)
+        with tarfile.open(archive, "r:gz") as tar:
+            tar.extractall(temporary, filter="data")
+        for path in Path(temporary, f"apache-maven-{version}").iterdir():
+            shutil.move(path, directory / path.name)
+    bp.normalise_modes(directory)
+
+
+def arguments(env: Mapping[str, str]) -> list[str]:
+    """Return the arguments of BP_MAVEN_ARGS; raise ``BuildpackError`` if a quote is open."""
+    try:
+        return shlex.split(env.get("BP_MAVEN_ARGS", ""))
+    except ValueError as error:
+        raise bp.BuildpackError(f"BP_MAVEN_ARGS: {error}", fix="close every quote") from error
+
+
+def package(
+    context: bp.BuildContext, home: Path, repository: Path, env: Mapping[str, str], *, libraries: str = ""
+) -> None:
+    """Let Maven make its packages, and with ``libraries``, a plugin's version, gather what they need to run."""
+    goals = ["package"]
+    if libraries:
+        goals += [f"{_PLUGIN}:{libraries}:copy-dependencies", "-DincludeScope=runtime"]
+    with settings(context) as options:
+        bp.run(
+            [home / "bin" / "mvn", *_ALWAYS, f"-Dmaven.repo.local={repository}", *options, *arguments(env), *goals],
+            cwd=context.app_dir,
+            env={name: value for name, value in env.items() if name != _MIRROR},
+            fix="make it pass with: mvn package; BP_JAVA_VERSION, BP_MAVEN_ARGS and a binding of type maven change"
+            " how it is called",
+        )
+
+
+@contextmanager
+def settings(context: bp.BuildContext) -> Iterator[list[str]]:
+    """Yield the arguments that name the files of settings."""
+    binding = context.platform.binding("maven")
+    options: list[str] = [] if binding is None else ["--settings", str(binding.file("settings.xml"))]
+    url = context.env.get(_MIRROR)
+    if not url:
+        yield options
+        return
+    with tempfile.TemporaryDirectory(prefix="maven-") as temporary:
+        path = Path(temporary, "settings.xml")
+        path.touch(mode=0o600)
+        path.write_text(mirror_settings(url), encoding="utf-8")
+        yield ["--global-settings", str(path), *options]
+
+
+def mirror_settings(url: str) -> str:
+    """Return settings by which a mirror stands for Central, with the credentials of its URL."""
+    parts = urllib.parse.urlsplit(url)
+    credentials, _, host = parts.netloc.rpartition("@")
+    user, _, password = (urllib.parse.unquote(each) for each in credentials.partition(":"))
+    server = _SERVER.format(user=escape(user), password=escape(password)) if credentials else ""
+    return _SETTINGS.format(server=server, url=escape(urllib.parse.urlunsplit(parts._replace(netloc=host))))
+
+
+def environment(env: Mapping[str, str], java_home: Path, store: Path) -> dict[str, str]:
+    """Return the environment in which Maven, and every Java that it starts, trusts what the system trusts."""
+    # The script mvn splits MAVEN_OPTS at blanks; this variable of Java itself knows quotes.
+    options = _quoted(
+        [
+            f"-Djavax.net.ssl.trustStore={store}",
+            "-Djavax.net.ssl.trustStoreType=JKS",
+            f"-Djavax.net.ssl.trustStorePassword={truststore.PASSWORD}",
+        ]
+    )
+    return {
+        **env,
+        "JAVA_HOME": str(java_home),
+        "PATH": f"{java_home / 'bin'}:{env.get('PATH', '')}",
+        "JDK_JAVA_OPTIONS": f"{options} {env.get('JDK_JAVA_OPTIONS', '')}".strip(),
+    }
+
+
+def _quoted(words: Sequence[str]) -> str:
+    return " ".join(f'"{word}"' for word in words)
