@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.publish import fetch
-from lifecycle.cache.distributed.tags import Decided, Hint, read_tag, seen_of
+from lifecycle.cache.distributed.tags import Decided, Hint, read_tag, seen_of, short_digest
 from lifecycle.errors import CacheEntryNotFoundError, CacheError, ImageError, UnsignedRecordError, VerificationError
 from lifecycle.layers.blob import decompressed
 from lifecycle.model.cached_step import CachedLayer, CachedStep
@@ -116,15 +116,13 @@ class DistributedSource:
     def _newest(self) -> tuple[StepManifest, ...]:
         if self._hints is None:
             newest: dict[str, Hint] = {}
-            keys: dict[Digest, Digest] = {}
             for name in self.names:
-                match read_tag(name):
-                    case Hint() as hint if hint.group not in newest or newest[hint.group].version < hint.version:
-                        newest[hint.group] = hint
-                    case Decided(key=key, value=value):
-                        keys[value] = key
-                    case _:
-                        pass
+                hint = read_tag(name) if name.startswith("h.") else None
+                if isinstance(hint, Hint) and (hint.group not in newest or newest[hint.group].version < hint.version):
+                    newest[hint.group] = hint
+            wanted = tuple(f".{short_digest(hint.value)}" for hint in newest.values())
+            decided = (read_tag(name) for name in self.names if name.startswith("d.") and name.endswith(wanted))
+            keys = {tag.value: tag.key for tag in decided if isinstance(tag, Decided)}
             chosen = sorted(newest.values(), key=lambda hint: (hint.version, hint.value), reverse=True)[:_MOST_HINTS]
             found = [self._fetched(hint.value, keys[hint.value]) for hint in chosen if hint.value in keys]
             self._hints = tuple(step for step in found if step is not None)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lifecycle.executables.process import run_process
+from lifecycle.files.merkle import tree_digest
 from lifecycle.model.api import PlatformApi
 from lifecycle.model.canonical import canonical_digest
 from lifecycle.model.group import Group, GroupElement
@@ -12,6 +13,7 @@ from lifecycle.model.layer import LayerTypes
 from lifecycle.model.plan import Plan, PlanEntry, Provider, Require
 from lifecycle.model.step_record import LayerRecord, StepRecord, step_key
 from lifecycle.oci.digest import digest_of
+from lifecycle.phases import step_recorder
 from lifecycle.phases.build import BuildInputs, build
 from lifecycle.phases.step_recorder import StepContext, StepRecorder, expected_steps
 from lifecycle.rules.step_key import build_layers, field_digest, upstream_content
@@ -145,3 +147,19 @@ def test_hosts_differ_in_name_and_proxies_only(inputs, context):
         keys.append(found["x/first"].key)
     assert keys[0] == keys[1]
     assert canonical_digest(variables) != canonical_digest({})
+
+
+def test_the_app_directory_is_read_once_for_each_state_that_it_is_in(inputs, context, monkeypatch):
+    read = []
+    monkeypatch.setattr(step_recorder, "tree_digest", lambda path: (read.append(path), tree_digest(path))[1])
+    recorder = StepRecorder(context)
+    settled = []
+    build(
+        inputs,
+        run=run_process,
+        output=lambda _: None,
+        observer=recorder,
+        settle=lambda _: settled.append(recorder.app_after()),
+    )
+    assert read.count(context.app_dir) == 3
+    assert settled == [step.app_after for step in recorder.steps]
