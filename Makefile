@@ -29,7 +29,8 @@ bench: .venv/developing
 
 # What CI runs in short forms: more builders, more kills, larger models of the protocol.
 soak: .venv/developing
-	CNB_SOAK=1 $(BIN)/pytest -n 2 tests/unit/cache/distributed tests/acceptance/test_shared_cache.py tests/acceptance/test_cache_experiments.py
+	CNB_SOAK=1 $(BIN)/pytest -n 2 tests/unit/cache/distributed tests/acceptance/test_shared_cache.py tests/acceptance/test_cache_experiments.py \
+		tests/acceptance/test_cache_gc.py
 
 status: .venv/developing
 	$(BIN)/python spec/status.py
