@@ -112,11 +112,12 @@ def run_maven(context: bp.BuildContext, program: Path, repository: Path, env: di
     import maven  # noqa: PLC0415
 
     with bp.log.timed("mvn package"):
-        maven.package(context, program, repository, env)
+        maven.run(context, program, repository, env, ["package"])
     jar = artifact.choose(context.app_dir, context.env.get("BP_JAR", ""))
     if artifact.needs_libraries(jar):
+        goals = maven.library_goals(context.app_dir, context.descriptor.metadata["dependency-plugin"])
         with bp.log.timed("mvn dependency:copy-dependencies"):
-            maven.package(context, program, repository, env, libraries=context.descriptor.metadata["dependency-plugin"])
+            maven.run(context, program, repository, env, goals)
     artifact.assemble(jar, made)
 
 

@@ -41,8 +41,6 @@ _ALWAYS = (
     "-Dmaven.test.skip=true",
     # Times in a jar are those of no build.
     "-Dproject.build.outputTimestamp=1980-01-01T00:00:02Z",
-    # POMs are read side by side, which saves a quarter of the first build.
-    "-Daether.dependencyCollector.impl=bf",
 )
 
 
@@ -67,13 +65,8 @@ def arguments(env: Mapping[str, str]) -> list[str]:
         raise bp.BuildpackError(f"BP_MAVEN_ARGS: {error}", fix="close every quote") from error
 
 
-def package(
-    context: bp.BuildContext, home: Path, repository: Path, env: Mapping[str, str], *, libraries: str = ""
-) -> None:
-    """Let Maven make its packages, and with ``libraries``, a plugin's version, gather what they need to run."""
-    goals = ["package"]
-    if libraries:
-        goals += [f"{_PLUGIN}:{libraries}:copy-dependencies", "-DincludeScope=runtime"]
+def run(context: bp.BuildContext, home: Path, repository: Path, env: Mapping[str, str], goals: Sequence[str]) -> None:
+    """Let Maven reach some goals in the app; ``repository`` keeps what it downloads."""
     with settings(context) as options:
         bp.run(
             [home / "bin" / "mvn", *_ALWAYS, f"-Dmaven.repo.local={repository}", *options, *arguments(env), *goals],
@@ -82,6 +75,14 @@ def package(
             fix="make it pass with: mvn package; BP_JAVA_VERSION, BP_MAVEN_ARGS and a binding of type maven change"
             " how it is called",
         )
+
+
+def library_goals(app_dir: Path, plugin_version: str) -> list[str]:
+    """Return the goals that put what a jar needs to run beside it."""
+    copy = [f"{_PLUGIN}:{plugin_version}:copy-dependencies", "-DincludeScope=runtime"]
+    # What one module needs of another is known only where both are packaged.
+    has_modules = b"<module>" in (app_dir / "pom.xml").read_bytes()
+    return ["package", *copy] if has_modules else copy
 
 
 @contextmanager

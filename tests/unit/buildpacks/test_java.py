@@ -372,7 +372,7 @@ def building(module, java, app, jar, jdk_home, tmp_path):
 
     jar("src/app.jar", "demo/Main.class", Main_Class="demo.Main")
     jar("src/library.jar", "a/A.class")
-    (app / "pom.xml").touch()
+    (app / "pom.xml").write_text("<project/>")
 
     def build(**variables):
         context = bp.BuildContext.at(
@@ -404,6 +404,14 @@ def test_maven_is_called_with_what_the_system_trusts_and_without_the_mirror_s_cr
     said = capfd.readouterr().out
     assert f"-Dmaven.repo.local={tmp_path}/layers/m2 --global-settings" in said
     assert "maven-dependency-plugin:3.8.1:copy-dependencies -DincludeScope=runtime" in said
+
+
+def test_libraries_are_copied_where_maven_knows_of_them_all(building, app, capfd):
+    building()
+    assert "package org.apache.maven.plugins" not in capfd.readouterr().out
+    (app / "pom.xml").write_text("<project><modules><module>a</module></modules></project>")
+    building()
+    assert "package org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dep" in capfd.readouterr().out
 
 
 def test_maven_is_not_started_when_nothing_changed(building, app, tmp_path, capfd):
