@@ -130,6 +130,7 @@ class Place:
     root: Path
     mounts: tuple[Path, ...] = ()
     noexec: bool = False
+    user: int = SOMEBODY
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command; only it sees `environment`."""
@@ -141,7 +142,7 @@ class Place:
         # After those, for what is to be seen may itself lie below /tmp.
         steps += [f"mount --rbind {each} {self.root}{each}" for each in self.mounts]
         steps += [f"mount -o remount,ro,bind {self.root}"]
-        steps += [f'exec {shutil.which("chroot")} --userspec={SOMEBODY}:{SOMEBODY} {self.root} "$@"']
+        steps += [f'exec {shutil.which("chroot")} --userspec={self.user}:{self.user} {self.root} "$@"']
         command = ("/bin/env", "-i", *(f"{name}={value}" for name, value in environment.items()), *command)
         return subprocess.run(
             ["unshare", "--mount", "--pid", "--fork", "sh", "-ec", "\n".join(steps), "sh", *command],
@@ -233,6 +234,19 @@ def test_creator_gives_the_same_app_image_as_five_phases(release, only_a_shell, 
     shutil.copytree(only_a_shell, second, symlinks=True)
     five = built_in(Place(only_a_shell), in_place(only_a_shell), PHASES)
     assert built_in(Place(second), in_place(second), ("creator",)) == five
+
+
+@needs_root
+def test_people_build_and_run_an_app_with_that_one_file(release, only_a_shell):
+    release.unpack(only_a_shell / "cnb")
+    in_place(only_a_shell)
+    place = Place(only_a_shell, user=0)
+    variables = {"PATH": "/bin", "HOME": "/cache"}
+    built = place.run("/cnb/lifecycle/lifecycle", "build", "/workspace", "--tag", "made", **variables)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "buildpacksio/lifecycle:launcher" in built.stdout + built.stderr
+    started = place.run("/cnb/lifecycle/lifecycle", "run", **variables)
+    assert (started.returncode, started.stdout) == (0, "started\n"), started.stderr
 
 
 @needs_root
