@@ -188,6 +188,18 @@ JAVA_POM = """\
       <artifactId>maven-jar-plugin</artifactId>
       <configuration><archive><manifest><mainClass>demo.Hello</mainClass></manifest></archive></configuration>
     </plugin>
+    <!-- Plugins without work would be downloaded all the same. -->
+    <plugin>
+      <artifactId>maven-resources-plugin</artifactId>
+      <executions>
+        <execution><id>default-resources</id><phase>none</phase></execution>
+        <execution><id>default-testResources</id><phase>none</phase></execution>
+      </executions>
+    </plugin>
+    <plugin>
+      <artifactId>maven-surefire-plugin</artifactId>
+      <executions><execution><id>default-test</id><phase>none</phase></execution></executions>
+    </plugin>
   </plugins></build>
 </project>
 """
@@ -226,7 +238,12 @@ public class Hello {
 def test_a_java_app_is_built_with_maven_and_runs_with_debian_s_java(built_twice, answer, debian):
     if not reachable("https://repo.maven.apache.org/maven2/"):
         pytest.skip("Maven Central is not at hand")
-    log = built_twice({"pom.xml": JAVA_POM, "src/main/java/demo/Hello.java": JAVA_SOURCE}, "java")
+    files = {
+        "pom.xml": JAVA_POM,
+        "src/main/java/demo/Hello.java": JAVA_SOURCE,
+        ".mvn/maven.config": "-Daether.dependencyCollector.impl=bf\n",
+    }
+    log = built_twice(files, "java")
     assert "Reusing layer artifact" in log
     assert "mvn" not in log
     assert json.loads(answer()) == {"trusts": True, "sources": False}

@@ -30,6 +30,7 @@ class ArtifactKey:
     """What decides what Maven makes; ``arguments`` is a digest, for they may be secret."""
 
     sources: str
+    arch: str
     java: str
     maven: str
     arguments: str
@@ -82,6 +83,7 @@ def make(context: bp.BuildContext, java: Jdk, store: Path) -> Path:
     wanted: dict[str, str] = context.descriptor.metadata["maven"]
     key = ArtifactKey(
         sources=bp.tree_digest(*sorted(context.app_dir.iterdir())),
+        arch=context.target.arch,
         java=java.version,
         maven=wanted["version"],
         arguments=hashlib.sha256(
