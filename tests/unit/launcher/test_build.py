@@ -113,7 +113,8 @@ def test_the_installed_package_has_a_launcher_for_every_architecture() -> None:
 def test_one_wheel_for_all_platforms_holds_both_launchers(tmp_path: Path) -> None:
     source = tmp_path / "source"
     ignored = shutil.ignore_patterns("bin", "__pycache__")
-    shutil.copytree(ROOT / "lifecycle", source / "lifecycle", ignore=ignored)
+    for name in ("lifecycle", "buildpacks/sdk"):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy2(ROOT / name, source)
     done = subprocess.run(
@@ -131,3 +132,4 @@ def test_one_wheel_for_all_platforms_holds_both_launchers(tmp_path: Path) -> Non
             entry = archive.getinfo(f"lifecycle/launcher/bin/linux-{arch}/launcher")
             assert entry.external_attr >> 16 & 0o777 == 0o755
             assert archive.read(entry)[:4] == b"\x7fELF"
+        assert "lifecycle/buildpackages/sdk/cnb_buildpack/__init__.py" in archive.namelist()
