@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -37,15 +38,11 @@ def wanted(env: Mapping[str, str], default: str) -> str:
 
 
 def runtime(context: bp.BuildContext, version: str) -> bp.Layer[debian_packages.Installed]:
-    """Return the layer of the Java that the app runs with, whose certificates are those of layer ``truststore``."""
+    """Return the layer of the Java that the app runs with."""
     layer = debian_packages.install(context, "jre", [f"openjdk-{version}-jre-headless"], types=bp.LAUNCH, fix=_FIX)
     home = java_home(layer.path, version)
     if not layer.restored:
-        cacerts = home / "lib" / "security" / "cacerts"
-        cacerts.unlink(missing_ok=True)
-        # Up to the directory of layers, wherever that is.
-        up = len(cacerts.parent.relative_to(layer.path.parent).parts)
-        cacerts.symlink_to(Path(*[".."] * up, "truststore", "cacerts"))
+        link_truststore(layer.path.parent, home)
     layer.env.override("JAVA_HOME", home, scope=bp.LAUNCH)
     layer.env.prepend("PATH", home / "bin", delim=":", scope=bp.LAUNCH)
     return layer
@@ -59,9 +56,19 @@ def development(context: bp.BuildContext, version: str) -> Jdk:
         return found
     layer = debian_packages.install(context, "jdk", [f"openjdk-{version}-jdk-headless"], types=bp.BUILD, fix=_FIX)
     home = java_home(layer.path, version)
+    if not layer.restored:
+        link_truststore(layer.path.parent, home)
     layer.env.override("JAVA_HOME", home, scope=bp.BUILD)
     layer.env.prepend("PATH", home / "bin", delim=":", scope=bp.BUILD)
     return Jdk(home, release(home))
+
+
+def link_truststore(layers_dir: Path, home: Path) -> None:
+    """Let a Java in a layer trust the certificates in layer ``truststore``, wherever the layers are."""
+    cacerts = home / "lib" / "security" / "cacerts"
+    # A script of the package, which does not run, would make what it leads to.
+    cacerts.unlink(missing_ok=True)
+    cacerts.symlink_to(Path(os.path.relpath(layers_dir / "truststore" / "cacerts", cacerts.parent)))
 
 
 def in_build_image(env: Mapping[str, str], version: str) -> Jdk | None:

@@ -322,6 +322,17 @@ def test_the_jdk_of_the_build_image_is_taken_if_its_version_is_right(module, jdk
     assert jdk.in_build_image({"PATH": str(tmp_path / "bin")}, "17") is None
 
 
+def test_java_in_a_layer_trusts_what_the_layer_beside_it_has(module, tmp_path):
+    security = tmp_path / "layers" / "jre" / "usr" / "lib" / "jvm" / "java-17" / "lib" / "security"
+    security.mkdir(parents=True)
+    (security / "cacerts").symlink_to("/etc/ssl/certs/java/cacerts")
+    (tmp_path / "layers" / "truststore").mkdir()
+    (tmp_path / "layers" / "truststore" / "cacerts").write_bytes(b"trusted")
+    module("jdk").link_truststore(tmp_path / "layers", security.parent.parent)
+    (tmp_path / "layers").rename(tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / security.relative_to(tmp_path / "layers") / "cacerts").read_bytes() == b"trusted"
+
+
 @pytest.mark.parametrize("text", ["17.0", "x", "-1", "017", "17 curl"])
 def test_versions_are_numbers(module, text):
     jdk = module("jdk")
