@@ -5,7 +5,9 @@ A name loads its module when it is first used: bin/detect runs often, and has no
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -30,9 +32,22 @@ if TYPE_CHECKING:
     from cnb_buildpack.toml_encoder import toml_text
     from cnb_buildpack.trees import normalise_modes, remove_bytecode, tree_digest
 
+
+def _remove_own_bytecode() -> None:
+    """Remove the compiled form of this module, which Python wrote before this line ran, if there is no other."""
+    compiled = __spec__.cached
+    if compiled:
+        directory, _, name = compiled.rpartition("/")
+        with contextlib.suppress(OSError):
+            if os.listdir(directory) == [name]:  # noqa: PTH208  # pathlib would double the start-up
+                os.unlink(compiled)  # noqa: PTH108
+                os.rmdir(directory)  # noqa: PTH106
+
+
 if sys.argv and sys.argv[0].rpartition("/")[2] in {"detect", "build", "generate"}:
     # A buildpack that writes compiled files would differ from what was packaged.
     sys.dont_write_bytecode = True
+    _remove_own_bytecode()
 
 __all__ = [
     "BUILD",
