@@ -1,25 +1,27 @@
 #!/usr/bin/env python3
-"""Install the packages of requirements.txt into a layer, or keep the layer of the last build.
+"""Install the packages of requirements.txt, pylock.toml or uv.lock into a layer, or keep that of the last build.
 
 Layers: ``packages`` (launch, build, cache) holds ``python/``, which goes on PYTHONPATH, and ``bin/``, which
-the lifecycle puts on PATH; ``pip-cache`` (cache) holds what pip downloaded and built.
+the lifecycle puts on PATH; ``pip-cache`` (cache) holds what pip downloaded and built, ``uv`` (cache) the uv that
+reads uv.lock where the build image has none.
 """
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import cnb_buildpack as bp
 
-REQUIREMENTS = Path("requirements.txt")
+SOURCES = ("requirements.txt", "pylock.toml", "uv.lock")
+"""In the order in which they are looked for: the first there is counts."""
+
 PROVIDED = "python-packages"
 
 
 def detect(context: bp.DetectContext) -> bp.Detected:
-    """Pass when the app directory has a requirements.txt."""
-    if not (context.app_dir / REQUIREMENTS).is_file():
-        return context.fail(f"no {REQUIREMENTS}")
+    """Pass when the app directory says which packages it needs."""
+    if not any((context.app_dir / name).is_file() for name in SOURCES):
+        return context.fail(f"none of {', '.join(SOURCES)}")
     return context.pass_(bp.BuildPlan(provides=[PROVIDED], requires=[PROVIDED]))
 
 
@@ -27,25 +29,29 @@ def build(context: bp.BuildContext) -> None:
     """Leave the layers of this build."""
     import origin  # noqa: PLC0415  # detection needs none of them
     import package_list  # noqa: PLC0415
-    import pip_install  # noqa: PLC0415
     import portable  # noqa: PLC0415
-    import requirements_files  # noqa: PLC0415
+    import sources  # noqa: PLC0415
 
-    requirements = requirements_files.read(REQUIREMENTS, context.env)
-    wanted = origin.describe(requirements.digest, context.descriptor.version, context.env)
+    source = sources.find(context, SOURCES)
+    wanted = origin.describe(source.digest, context.descriptor.version, context.env)
     bp.log.info(f"Python {wanted.python} on {wanted.platform}")
 
     def restored(old: origin.Origin, new: origin.Origin) -> bp.Keep | bp.Drop:
-        reason = requirements.always or origin.difference(old, new)
-        return bp.Drop(reason) if reason else bp.Keep(f"{REQUIREMENTS}, Python and platform are as in the last build")
+        reason = source.always or origin.difference(old, new, source.name)
+        return bp.Drop(reason) if reason else bp.Keep(f"{source.name}, Python and platform are as in the last build")
 
-    cache = context.cached_layer("pip-cache", types=bp.Types(0), key={}, restored=bp.keep_if_same)
+    cache: bp.Layer[dict[str, str]] = context.cached_layer(
+        "pip-cache", types=bp.Types(0), key={}, restored=bp.keep_if_same
+    )
     layer = context.cached_layer("packages", key=wanted, restored=restored)
     site_dir = layer.path / "python"
+    uv = sources.uv_layer(source, context)
     if not layer.restored:
         site_dir.mkdir()
-        pip_install.install(REQUIREMENTS, site_dir, cache.path)
+        sources.install(source, context, site_dir, cache.path, uv)
         portable.make_portable(layer.path, site_dir)
+    if uv and not (uv.path / "bin").is_dir():
+        uv.forget()
     layer.env.prepend("PYTHONPATH", site_dir, delim=os.pathsep)
     # No run of the app or of a later buildpack adds .pyc files to a layer that is the same everywhere.
     layer.env.default("PYTHONDONTWRITEBYTECODE", "1")

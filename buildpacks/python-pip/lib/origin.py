@@ -49,9 +49,12 @@ def describe(requirements: str, buildpack: str, environment: Mapping[str, str]) 
     )
 
 
-def difference(old: Origin, new: Origin) -> str | None:
-    """Return why what was installed for ``old`` is no use for ``new``, ``None`` if it is."""
-    reasons = ["requirements.txt changed"] if old.requirements != new.requirements else []
+def difference(old: Origin, new: Origin, source: str) -> str | None:
+    """Return why what was installed for ``old`` is no use for ``new``, ``None`` if it is.
+
+    ``source`` is the file with the requirements.
+    """
+    reasons = [f"{source} changed"] if old.requirements != new.requirements else []
     reasons += [
         f"{name} {getattr(old, name)} → {getattr(new, name)}"
         for name in ("python", "platform", "buildpack")

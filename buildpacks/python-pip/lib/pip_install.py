@@ -22,8 +22,11 @@ _SOURCE_DATE_EPOCH = "315532800"
 """1980-01-01, the first moment that a zip file can hold."""
 
 
-def install(requirements: Path, target: Path, cache_dir: Path) -> None:
-    """Install into ``target`` from whatever index pip is configured for, with pip's output in the log."""
+def install(requirements: Path, target: Path, cache_dir: Path, *options: str, name: str | None = None) -> None:
+    """Install into ``target`` from whatever index pip is configured for, with pip's output in the log.
+
+    ``name`` is what errors call the requirements.
+    """
     command = [
         *find_pip(),
         "install",
@@ -33,8 +36,9 @@ def install(requirements: Path, target: Path, cache_dir: Path) -> None:
         "--progress-bar=off",
         f"--target={target}",
         f"--requirement={requirements}",
+        *options,
     ]
-    bp.run(command, env=environment(dict(os.environ), cache_dir), name=f"pip install of {requirements}")
+    bp.run(command, env=environment(dict(os.environ), cache_dir), name=f"pip install of {name or requirements.name}")
 
 
 def environment(inherited: dict[str, str], cache_dir: Path) -> dict[str, str]:

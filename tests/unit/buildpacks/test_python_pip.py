@@ -258,11 +258,11 @@ def origin(load, ours):
 def test_each_difference_to_the_last_build_is_a_reason(origin):
     now = origin.describe("digest", "0.2.0", {})
     before = dataclasses.replace(now, python="3.1", platform="linux-vax-glibc", buildpack="0.1.0", requirements="other")
-    assert origin.difference(before, now) == (
+    assert origin.difference(before, now, "requirements.txt") == (
         f"requirements.txt changed, python 3.1 → 3.{sys.version_info.minor},"
         f" platform linux-vax-glibc → {now.platform}, buildpack 0.1.0 → 0.2.0"
     )
-    assert origin.difference(now, now) is None
+    assert origin.difference(now, now, "requirements.txt") is None
 
 
 def test_pip_settings_that_select_packages_prevent_reuse_and_others_do_not(origin):
@@ -270,8 +270,8 @@ def test_pip_settings_that_select_packages_prevent_reuse_and_others_do_not(origi
         origin.describe("digest", "0.1.0", env)
         for env in ({}, {"PIP_ONLY_BINARY": ":all:"}, {"PIP_INDEX_URL": "https://mirror.example.org/simple"})
     )
-    assert origin.difference(plain, selecting) == "PIP_* settings changed"
-    assert origin.difference(plain, other) is None
+    assert origin.difference(plain, selecting, "uv.lock") == "PIP_* settings changed"
+    assert origin.difference(plain, other, "uv.lock") is None
 
 
 def test_a_local_wheel_is_installed_in_each_build_and_leaves_no_path(new_app, wheelhouse, python_pip):

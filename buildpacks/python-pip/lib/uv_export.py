@@ -1,0 +1,58 @@
+"""uv.lock as requirements of pip, which checks what it downloads against the hashes in it.
+
+Reference: docs.astral.sh/uv, "Exporting a lockfile".
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pip_install
+
+import cnb_buildpack as bp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSION = "0.13.9"
+"""The uv that reads the lock file where the build image has none."""
+
+_HASHES = (
+    "5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe",
+    "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",
+    "ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375",
+    "2c45530751517d6c3bbc69a19473f6effe47cce047bede01ffd8af7ea7b36b25",
+)
+"""SHA-256 of its wheels for Linux: arm64, amd64 with glibc, arm64 with a newer glibc, amd64 with musl."""
+
+
+def requirements(app_dir: Path, uv: str, environment: Mapping[str, str]) -> str:
+    """Return what the app needs to run, with hashes; development groups and the app itself are not in it."""
+    settings = {"UV_OFFLINE": "1", "UV_NO_CACHE": "1", "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+    return bp.capture(
+        [uv, "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate", "--quiet"],
+        cwd=app_dir,
+        env={**environment, **settings},
+        fix="check with 'uv lock --check' that uv.lock is that of pyproject.toml",
+    )
+
+
+def on_path(environment: Mapping[str, str]) -> str | None:
+    """Return the uv of the build image."""
+    return shutil.which("uv", path=environment.get("PATH"))
+
+
+def install(target: Path, cache_dir: Path) -> str:
+    """Install uv from the index that pip is configured for, unless it is there; return its path."""
+    program = target / "bin" / "uv"
+    if program.is_file():
+        return str(program)
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = Path(scratch, "uv.txt")
+        wanted.write_text(" ".join((f"uv=={VERSION}", *(f"--hash=sha256:{each}" for each in _HASHES))) + "\n")
+        pip_install.install(wanted, target, cache_dir, "--no-deps", "--only-binary=uv")
+    return str(program)
