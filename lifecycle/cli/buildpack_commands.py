@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 buildpack = typer.Typer(
     name="buildpack",
+    short_help="Begin, check and package buildpacks.",
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Write buildpacks and image extensions: begin one, check it, package it.",
@@ -71,7 +72,7 @@ def _own_id(root: Path) -> str:
 
 @buildpack.command(short_help="Write a package that pack and lifecycle build take.")
 def package(  # noqa: PLR0917  # one parameter for each option
-    root: Annotated[Path, typer.Argument(metavar="[DIR]", help="Its directory.  [.]", show_default=False)] = Path(),
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="Its directory.  [.]", show_default=False)] = Path(),
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="package.toml with its dependencies.  [DIR/package.toml if there]"),
@@ -102,7 +103,8 @@ def package(  # noqa: PLR0917  # one parameter for each option
 ) -> None:
     """Write the buildpack or extension in DIR, and what a composite buildpack refers to, as one image.
 
-    The same files give the same image, whoever packages them and where.  Links that lead out of DIR are followed.
+    The same files give the same image, whoever packages them and where.  Links that lead out of DIR are followed;
+    DIR/tests, version control and caches of Python's tools stay out.
     """
     from lifecycle.cli.buildpack_packages import PackageOptions
     from lifecycle.cli.buildpack_packages import package as write
@@ -142,7 +144,7 @@ def inspect(
 @buildpack.command(short_help="Check a buildpack's files against the specification.")
 def lint(
     roots: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Their directories.  [.]", show_default=False)
+        list[Path] | None, typer.Argument(metavar="DIR", help="Their directories.  [.]", show_default=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as errors do.")] = False,  # noqa: FBT002
     as_json: _Json = False,  # noqa: FBT002

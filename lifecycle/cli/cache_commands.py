@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 cache = typer.Typer(
     name="cache",
+    short_help="Look into caches, collect them.",
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Look into caches of layers: images in registries, layouts, cache directories.",
@@ -38,7 +39,7 @@ _Insecure = Annotated[
 
 @cache.command(short_help="Say what caches hold.")
 def inspect(
-    sources: Annotated[list[str], typer.Argument(metavar="CACHE...", help="As in lifecycle build --cache-from.")],
+    sources: Annotated[list[str], typer.Argument(metavar="CACHE", help="As in lifecycle build --cache-from.")],
     as_json: _Json = False,  # noqa: FBT002
     insecure_registry: _Insecure = None,
 ) -> None:
@@ -52,7 +53,7 @@ def inspect(
 @cache.command(short_help="Say what a build would get from caches, and why not the rest.")
 def explain(
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[CACHE...]", help="As in lifecycle build.  [the app's own]")
+        list[str] | None, typer.Argument(metavar="CACHE", help="As in lifecycle build.  [the app's own]")
     ] = None,
     source: Annotated[Path, typer.Option("--app", metavar="DIR", help="The app's directory.  [.]")] = Path(),
     as_json: _Json = False,  # noqa: FBT002

@@ -58,7 +58,13 @@ INPUT_AND_OUTPUT = {
 
 DOORS = {
     "toml": {"files/toml_encoder.py"},
-    "typer": {"cli/buildpack_commands.py", "cli/cache_commands.py", "cli/commands.py", "cli/diff_commands.py"},
+    "typer": {
+        "cli/build_command.py",
+        "cli/buildpack_commands.py",
+        "cli/cache_commands.py",
+        "cli/commands.py",
+        "cli/diff_commands.py",
+    },
     "subprocess": {
         "executables/attached.py",
         "executables/process.py",
