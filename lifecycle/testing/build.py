@@ -69,7 +69,7 @@ class Build:
         self._session = session
         self._request = request
         self._outcome = outcome
-        self._at = LayersDir(session.place.layers)
+        self._at = session.latest = LayersDir(session.place.layers)
         self.error = outcome.error
         self.group: list[str] = [element.id for element in outcome.group.group]
         self.plan = outcome.plan
@@ -177,7 +177,7 @@ class Build:
         with_image: bool = True,
         check: bool | None = None,
     ) -> Build:
-        """Build once more, after the export of this build: with its image and its cache, unless told otherwise.
+        """Build once more, after the export of this build: with the image and cache last exported, unless told otherwise.
 
         The layers directory starts empty but for what is restored; ``app``, ``files`` and ``env`` are those of this
         build unless given (``files`` are written in addition).  Raises as ``Cnb.build``.
@@ -194,9 +194,10 @@ class Build:
             check=before.check if check is None else check,
         )
         place = self._session.place
-        aside = place.root / f"build-{self._session.exports}"
+        # What lies there is of the last build, which need not be this one.
+        aside = place.root / f"build-{sum(1 for _ in place.root.glob('build-*')) + 1}"
         place.layers.rename(aside)
-        self._at.path = aside
+        self._session.latest.path = aside
         if not with_image:
             del self._session.given.images.images[self._session.image]
         place.make()

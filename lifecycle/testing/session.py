@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from lifecycle.phases.generate import Generated
     from lifecycle.testing.conditions import Call
     from lifecycle.testing.images import MemoryImages
+    from lifecycle.testing.layer import LayersDir
     from lifecycle.testing.log import LogBook
 
 RUN_IMAGE = "run"
@@ -88,7 +89,10 @@ class _Environment:
 
 @dataclass(slots=True)
 class Session:
-    """The directories, modules, images and cache of an app's builds.  ``image`` is the name under which it exports."""
+    """The directories, modules, images and cache of an app's builds.
+
+    ``image`` is the name under which it exports, ``latest`` where the layers of the last build are.
+    """
 
     given: Given
     place: Place
@@ -98,6 +102,7 @@ class Session:
     cache: MemoryCache = field(default_factory=MemoryCache)
     environment: _Environment = field(default_factory=_Environment)
     exports: int = 0
+    latest: LayersDir = field(init=False)
     modules: Mapping[Path, TestedModule] = field(init=False)
     recorder: Recorder = field(init=False)
     _runner: InProcessRunner = field(init=False)

@@ -120,6 +120,14 @@ def test_a_build_is_still_there_after_the_next_one(built):
     assert built.export().launch().exit_code == 0
 
 
+def test_a_build_may_be_followed_by_several(built):
+    first = built.rebuild()
+    second = built.rebuild(files={"more.txt": "more"})
+    assert first.restored == second.restored
+    assert {each.layers["both"].diff_id for each in (built, first, second)} == {built.layers["both"].diff_id}
+    assert {each.layers["both"].read("data") for each in (built, first, second)} == {"data\n"}
+
+
 def test_an_image_tells_what_it_holds(built):
     image = built.export()
     assert image.entrypoint == ["/cnb/process/web"]
