@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from parts.fault_proxy import FaultProxies
-from parts.memory_disk import use_memory_disk
 from parts.registry import RegistryServer
 from parts.tls import CertificateAuthority, KeyPair, write_htpasswd
 from parts.token_server import TokenRegistry, TokenServer
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from lifecycle.images.registry.client import RegistryClient
     from lifecycle.images.registry.store import RegistryStore
     from parts.dockerd import Daemon
-
-use_memory_disk()  # before anything asks for a temporary directory
 
 # How fast examples come depends on what else the machine does.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

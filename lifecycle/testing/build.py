@@ -177,7 +177,7 @@ class Build:
         with_image: bool = True,
         check: bool | None = None,
     ) -> Build:
-        """Build once more, after the export of this build: with the image and cache last exported, unless told otherwise.
+        """Build once more, after the export of this build: with the last image and cache, unless told otherwise.
 
         The layers directory starts empty but for what is restored; ``app``, ``files`` and ``env`` are those of this
         build unless given (``files`` are written in addition).  Raises as ``Cnb.build``.
