@@ -52,6 +52,7 @@ def test_bindings_of_kubernetes_are_links_beside_hidden_directories(site, bind):
     db = site.platform / "bindings/db"
     (db / "..data").mkdir()
     (db / "..data" / "host").write_text("here")
+    (db / ".hidden").touch()
     (db / "host").symlink_to("..data/host")
     assert [(each.name, each.keys()) for each in site.build().platform.bindings] == [("db", ("host",))]
 
