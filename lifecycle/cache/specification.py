@@ -209,7 +209,8 @@ def _refuser(flag: str, text: str) -> _Refuse:
     shown = redacted(text)
 
     def refuse(problem: str, remedy: str) -> InvalidInputError:
-        return InvalidInputError(f"{flag} {shown!r}: {problem}", remedy=remedy)
+        # A problem may quote a value that is an URL.
+        return InvalidInputError(f"{flag} {shown!r}: {redacted(problem)}", remedy=remedy)
 
     return refuse
 

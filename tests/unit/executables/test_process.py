@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,13 @@ def test_what_a_command_left_running_ends_with_it_if_nothing_is_to_be_left(tmp_p
     command = Command(("/bin/sh", "-c", script), tmp_path, {"PATH": "/usr/bin:/bin"}, leaves_nothing=True)
     assert run_process(command, output=printed.append) == 0
     assert b"".join(printed) == b"done\n"
+    # It has been killed, which takes effect when it is on a processor next.
+    stat = Path(f"/proc/{int(pid_file.read_text())}/stat")
+    until = time.monotonic() + 30
     with contextlib.suppress(ProcessLookupError, FileNotFoundError):
-        status = Path(f"/proc/{int(pid_file.read_text())}/stat").read_text()
-        assert status.rpartition(")")[2].split()[0] in {"Z", "X"}
+        while stat.read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}:
+            assert time.monotonic() < until
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("script", ["exit 3", "exec >&- 2>&-; sleep 0.1; exit 3", "yes | head -c 500000; exit 3"])
