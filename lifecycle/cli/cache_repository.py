@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 
 _LOG = logging.getLogger(__name__)
+_OFTEN_ENOUGH = 600
+"""Seconds between notes of one image that are worth having."""
 
 
 def with_own_layers(sources: CacheSources, cache: Cache | None, analyzed: Analyzed) -> CacheSources:
@@ -157,6 +159,7 @@ class SharedBuild:
             self.lease.end()
 
     def _note_image(self, written: WrittenImage, git: GitHead | None) -> None:
+        from lifecycle.cache.distributed.model import Fate
         from lifecycle.cache.distributed.usage import BuildNote, put_note
 
         image = written.digest or written.image_id
@@ -165,10 +168,11 @@ class SharedBuild:
             return
         try:
             now = self.repository.log.now()
+            is_new = any(row.outcome == Fate.WON for row in self.rows)
             note = BuildNote(
                 image=Digest(image),
-                # One note in ten minutes is enough for builders that end with the same image.
-                time=now - now % 600,
+                # Images are kept by their age; of those that make one again, a note in ten minutes is enough.
+                time=now if is_new else now - now % _OFTEN_ENOUGH,
                 names=written.names,
                 records=records,
                 key=self.image_key,
