@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from lifecycle.cli.build_log import BuildLog, Style
+from lifecycle.cli.common_options import Insecure  # noqa: TC001  # typer reads the annotations
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import insecure_registries
 from lifecycle.errors import InvalidInputError, LifecycleError
@@ -116,10 +117,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
     process: Annotated[str, typer.Option(metavar="TYPE", help="The process type that starts by default.")] = "",
     uid: Annotated[int, typer.Option(metavar="UID", min=0, help="Owner of the files in the image.")] = 1000,
     gid: Annotated[int, typer.Option(metavar="GID", min=0, help="Group of the files in the image.")] = 1000,
-    insecure_registry: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
-    ] = None,
+    insecure_registry: Insecure = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say which buildpacks fit; build nothing.")] = False,  # noqa: FBT002
     bindings: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Service bindings for buildpacks, a directory each.")

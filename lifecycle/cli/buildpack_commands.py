@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lifecycle.cli.build_log import BuildLog, Style
-from lifecycle.cli.exit_codes import exit_code
+from lifecycle.cli.common_options import Insecure, Json, reported_errors
 from lifecycle.cli.flags import insecure_registries
-from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lifecycle.cli.remote_stores import RemoteStores
 
 buildpack = typer.Typer(
@@ -27,14 +22,6 @@ buildpack = typer.Typer(
     rich_markup_mode=None,
     help="Write buildpacks and image extensions: begin one, check it, package it.",
 )
-
-_Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-_Insecure = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--insecure-registry", metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."
-    ),
-]
 
 
 @buildpack.command(short_help="Begin a buildpack, with its tests.")
@@ -48,7 +35,7 @@ def new(
     from lifecycle.model.buildpackage import ModuleKind
 
     kind = ModuleKind.EXTENSION if extension else ModuleKind.BUILDPACK
-    with _errors():
+    with reported_errors():
         written = scaffold(root, module_id or _own_id(root), kind)
     typer.echo(f"{kind} {module_id or _own_id(root)} is in {root}:")
     for path in written:
@@ -99,7 +86,7 @@ def package(  # noqa: PLR0917  # one parameter for each option
     label: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="A label of the image; repeatable.")
     ] = None,
-    insecure_registry: _Insecure = None,
+    insecure_registry: Insecure = None,
 ) -> None:
     """Write the buildpack or extension in DIR, and what a composite buildpack refers to, as one image.
 
@@ -118,7 +105,7 @@ def package(  # noqa: PLR0917  # one parameter for each option
         apart=tuple(flatten_exclude or ()),
         labels=tuple(label or ()),
     )
-    with _errors():
+    with reported_errors():
         write(root, options, remote=_remote(insecure_registry), out=sys.stdout)
 
 
@@ -131,13 +118,13 @@ def inspect(
             help="A directory, FILE.cnb, a layout, an image's name in a registry, or docker-daemon:NAME.",
         ),
     ],
-    as_json: _Json = False,  # noqa: FBT002
-    insecure_registry: _Insecure = None,
+    as_json: Json = False,  # noqa: FBT002
+    insecure_registry: Insecure = None,
 ) -> None:
     """Say what a buildpack is for, what it refers to, and in which layers all that is."""
     from lifecycle.cli.buildpack_packages import inspect as show
 
-    with _errors():
+    with reported_errors():
         show(place, remote=_remote(insecure_registry), out=sys.stdout, as_json=as_json)
 
 
@@ -147,12 +134,12 @@ def lint(
         list[Path] | None, typer.Argument(metavar="DIR", help="Their directories.  [.]", show_default=False)
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings fail as errors do.")] = False,  # noqa: FBT002
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Check descriptors, executables and links; exit code 1 for errors.  Nothing of the buildpack is run."""
     from lifecycle.cli.buildpack_packages import show_lint
 
-    with _errors():
+    with reported_errors():
         if not show_lint(roots or [Path()], out=sys.stdout, strict=strict, as_json=as_json):
             raise typer.Exit(1)
 
@@ -161,12 +148,3 @@ def _remote(insecure: list[str] | None) -> RemoteStores:
     from lifecycle.cli.remote_stores import RemoteStores
 
     return RemoteStores(os.environ, insecure=insecure_registries(insecure, os.environ))
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except LifecycleError as error:
-        BuildLog(Style.NORMAL).error(error)
-        raise typer.Exit(exit_code(error, None)) from None

@@ -13,7 +13,7 @@ from lifecycle.buildpackages.lint import lint
 from lifecycle.buildpackages.package import package_image
 from lifecycle.buildpackages.read import CNB, FoundModule, LayerOfPackage, open_package, read_module
 from lifecycle.cli.build_images import cnb_archive, open_image, open_store
-from lifecycle.cli.image_locations import IN_FILES, Place, read_destination
+from lifecycle.cli.image_locations import IN_FILES, Place, read_destination, read_platform
 from lifecycle.cli.size_text import size_text
 from lifecycle.errors import ImageError, InvalidInputError
 from lifecycle.images.archive import ArchiveStore
@@ -131,11 +131,7 @@ def _store(location: Location, remote: RemoteStores, platform: ImagePlatform) ->
 def _platform(text: str, main: Module) -> ImagePlatform:
     """Return the platform of a package: what is asked for, else this machine's, else the only one it is for."""
     if text:
-        os, _, rest = text.partition("/")
-        architecture, _, variant = rest.partition("/")
-        if not os or not architecture:
-            raise InvalidInputError(f"target {text!r} is not <os>/<architecture>", remedy="write it as in linux/amd64")
-        return ImagePlatform(os, architecture, variant)
+        return read_platform(text, option="--target")
     host = host_platform()
     named = [each for each in main.targets if each.arch]
     if named and len(named) == len(main.targets) and host.architecture not in {each.arch for each in named}:

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lifecycle.cli.build_log import BuildLog, Style
-from lifecycle.cli.exit_codes import exit_code
+from lifecycle.cli.common_options import Insecure, Json, reported_errors
 from lifecycle.cli.flags import insecure_registries
-from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from lifecycle.cli.cache_views import View
 
 cache = typer.Typer(
@@ -28,25 +23,17 @@ cache = typer.Typer(
     help="Look into caches of layers: images in registries, layouts, cache directories.",
 )
 
-_Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-_Insecure = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--insecure-registry", metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."
-    ),
-]
-
 
 @cache.command(short_help="Say what caches hold.")
 def inspect(
     sources: Annotated[list[str], typer.Argument(metavar="CACHE", help="As in lifecycle build --cache-from.")],
-    as_json: _Json = False,  # noqa: FBT002
-    insecure_registry: _Insecure = None,
+    as_json: Json = False,  # noqa: FBT002
+    insecure_registry: Insecure = None,
 ) -> None:
     """Say of each cache what it is, and the buildpacks and layers that it holds."""
     from lifecycle.cli.cache_views import inspect as show
 
-    with _errors():
+    with reported_errors():
         _end(well=show(sources, _view(insecure_registry, as_json=as_json)))
 
 
@@ -56,13 +43,13 @@ def explain(
         list[str] | None, typer.Argument(metavar="CACHE", help="As in lifecycle build.  [the app's own]")
     ] = None,
     source: Annotated[Path, typer.Option("--app", metavar="DIR", help="The app's directory.  [.]")] = Path(),
-    as_json: _Json = False,  # noqa: FBT002
-    insecure_registry: _Insecure = None,
+    as_json: Json = False,  # noqa: FBT002
+    insecure_registry: Insecure = None,
 ) -> None:
     """Say of each layer of the app's last build where it would come from, or why from nowhere."""
     from lifecycle.cli.cache_views import explain as show
 
-    with _errors():
+    with reported_errors():
         show(sources or [], source, _view(insecure_registry, as_json=as_json))
 
 
@@ -70,22 +57,22 @@ def explain(
 def diff(
     one: Annotated[str, typer.Argument(metavar="CACHE")],
     other: Annotated[str, typer.Argument(metavar="CACHE")],
-    as_json: _Json = False,  # noqa: FBT002
-    insecure_registry: _Insecure = None,
+    as_json: Json = False,  # noqa: FBT002
+    insecure_registry: Insecure = None,
 ) -> None:
     """Say which layers only one of two caches has, and which differ in contents, metadata or types."""
     from lifecycle.cli.cache_views import diff as show
 
-    with _errors():
+    with reported_errors():
         _end(well=show(one, other, _view(insecure_registry, as_json=as_json)))
 
 
 @cache.command(short_help="Say what builds keep on disk.")
-def du(as_json: _Json = False) -> None:  # noqa: FBT002
+def du(as_json: Json = False) -> None:  # noqa: FBT002
     """List the caches, images and last builds of this user, with their sizes and when they were used."""
     from lifecycle.cli.cache_storage import usage
 
-    with _errors():
+    with reported_errors():
         usage(os.environ, sys.stdout, as_json=as_json)
 
 
@@ -95,12 +82,12 @@ def prune(
     max_size: Annotated[str, typer.Option(metavar="SIZE", help="The longest unused until so much is kept.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="All that no process holds.")] = False,  # noqa: FBT002
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say it and remove nothing.")] = False,  # noqa: FBT002
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Remove caches, images and last builds of this user by age and size; exit code 1 if something was in use."""
     from lifecycle.cli.cache_storage import prune as remove
 
-    with _errors():
+    with reported_errors():
         _end(
             well=remove(
                 os.environ,
@@ -140,8 +127,8 @@ def gc(  # noqa: PLR0917  # one for each flag
     grace: Annotated[
         str, typer.Option(metavar="AGE", help="How long something stays after it was first found to be of no use.")
     ] = "24h",
-    as_json: _Json = False,  # noqa: FBT002
-    insecure_registry: _Insecure = None,
+    as_json: Json = False,  # noqa: FBT002
+    insecure_registry: Insecure = None,
 ) -> None:
     """Remove from caches of --cache-repo the records that nobody has a use for; made to run once a day.
 
@@ -155,7 +142,7 @@ def gc(  # noqa: PLR0917  # one for each flag
     """
     from lifecycle.cli.cache_gc import GcRequest, collect_garbage
 
-    with _errors():
+    with reported_errors():
         request = GcRequest(
             references=tuple(references),
             keep_within=keep_within,
@@ -175,8 +162,8 @@ def doctor(
         list[str],
         typer.Argument(metavar="REF...", help="As in lifecycle build --cache-repo: a repository or directory."),
     ],
-    as_json: _Json = False,  # noqa: FBT002
-    insecure_registry: _Insecure = None,
+    as_json: Json = False,  # noqa: FBT002
+    insecure_registry: Insecure = None,
 ) -> None:
     """Try in a repository what builds that share a cache take for granted; exit code 1 if something is missing.
 
@@ -185,7 +172,7 @@ def doctor(
     """
     from lifecycle.cli.cache_doctor import examine
 
-    with _errors():
+    with reported_errors():
         _end(well=examine(references, _view(insecure_registry, as_json=as_json)))
 
 
@@ -199,12 +186,3 @@ def _view(insecure: list[str] | None, *, as_json: bool) -> View:
 def _end(*, well: bool) -> None:
     if not well:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    try:
-        yield
-    except LifecycleError as error:
-        BuildLog(Style.NORMAL).error(error)
-        raise typer.Exit(exit_code(error, None)) from None

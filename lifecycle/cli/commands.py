@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,14 +14,12 @@ from lifecycle.cli.build_command import add_to as add_build
 from lifecycle.cli.build_log import BuildLog, Style
 from lifecycle.cli.buildpack_commands import buildpack as buildpack_commands
 from lifecycle.cli.cache_commands import cache
+from lifecycle.cli.common_options import Insecure, reported_errors
 from lifecycle.cli.diff_commands import add_to as add_comparisons
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import insecure_registries
 from lifecycle.cli.phase_names import Phase
-from lifecycle.errors import LifecycleError, RebaseError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from lifecycle.errors import RebaseError
 
 app = typer.Typer(
     name="lifecycle",
@@ -75,11 +72,8 @@ def run(
     """Start a process of the last build on this host."""
     from lifecycle.cli.run import run_last_build
 
-    try:
+    with reported_errors():
         run_last_build(process, context.args, os.environ)
-    except LifecycleError as error:
-        BuildLog(Style.NORMAL).error(error)
-        raise typer.Exit(exit_code(error, None)) from None
 
 
 @app.command(short_help="Put app images on a new run image.")
@@ -89,10 +83,7 @@ def rebase(
         str, typer.Option(metavar="IMAGE", help="The new run image.  [the one that each app image names]")
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Also where the two don't fit.")] = False,  # noqa: FBT002
-    insecure_registry: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
-    ] = None,
+    insecure_registry: Insecure = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,  # noqa: FBT002
 ) -> None:
     """Put app images on a new run image without building them again; their own layers stay as they are."""
@@ -120,10 +111,7 @@ def doctor(
         list[str] | None, typer.Argument(metavar="REF", help="Images whose registries are tried.")
     ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Leave out whether they can be pushed.")] = False,  # noqa: FBT002
-    insecure_registry: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
-    ] = None,
+    insecure_registry: Insecure = None,
     cache_dir: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where layers would be cached.  [one for each app]")
     ] = None,
@@ -153,7 +141,7 @@ def install(
     """Put this lifecycle where platforms look for it in a build image."""
     from lifecycle.cli.dist import install_here
 
-    with _reported_errors():
+    with reported_errors():
         install_here(destination, launcher=launcher)
 
 
@@ -168,27 +156,15 @@ def dist(
     tag: Annotated[
         str, typer.Option("--tag", "-t", metavar="NAME", help="Push the images too, as one image for all targets.")
     ] = "",
-    insecure_registry: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
-    ] = None,
+    insecure_registry: Insecure = None,
 ) -> None:
     """Make an archive for pack and a lifecycle image for each target, the same bytes every time."""
     from lifecycle.cli.dist import make_distributions
     from lifecycle.cli.remote_stores import RemoteStores
 
-    with _reported_errors():
+    with reported_errors():
         remote = RemoteStores(os.environ, insecure=insecure_registries(insecure_registry, os.environ))
         make_distributions(target, output, tag=tag, remote=remote, report=typer.echo)
-
-
-@contextmanager
-def _reported_errors() -> Iterator[None]:
-    try:
-        yield
-    except LifecycleError as error:
-        BuildLog(Style.NORMAL).error(error)
-        raise typer.Exit(exit_code(error, None)) from None
 
 
 add_comparisons(app)

@@ -16,7 +16,7 @@ from lifecycle.differences.fields import config_differences, manifest_difference
 from lifecycle.differences.image import ImageDifference, LayerDifference, Side
 from lifecycle.differences.layers import layer_order, origins, pair_layers
 from lifecycle.differences.members import LayerComparison, compare_members
-from lifecycle.errors import ImageNotFoundError, InvalidInputError, UnsafeArchiveError
+from lifecycle.errors import ImageNotFoundError, UnsafeArchiveError
 from lifecycle.images.archive import ArchiveStore
 from lifecycle.images.daemon.image import DaemonImage
 from lifecycle.images.documents import config_data, manifest_data
@@ -74,16 +74,6 @@ class Compared:
         platform = "/".join(filter(None, (found.os, found.architecture, found.variant)))
         digest = None if self.manifest is None else digest_of(self.manifest)
         return Side(self.name, image_id, digest, platform, len(found.diff_ids))
-
-
-def read_platform(text: str) -> ImagePlatform:
-    """Read ``os/architecture`` or ``os/architecture/variant``; raise ``InvalidInputError`` for anything else."""
-    match text.split("/"):
-        case [os, architecture] if os and architecture:
-            return ImagePlatform(os, architecture)
-        case [os, architecture, variant] if os and architecture and variant:
-            return ImagePlatform(os, architecture, variant)
-    raise InvalidInputError(f"--platform {text!r} is no platform", remedy="write --platform linux/arm64, for example")
 
 
 def open_compared(

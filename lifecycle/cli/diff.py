@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from lifecycle.cli.compared_images import compare, open_compared, read_platform
+from lifecycle.cli.compared_images import compare, open_compared
 from lifecycle.cli.difference_json import value_of
 from lifecycle.cli.difference_view import lines_of
+from lifecycle.cli.image_locations import read_platform
 from lifecycle.cli.remote_stores import RemoteStores
 from lifecycle.progress import NO_PROGRESS, Progress
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lifecycle.cli.build_log import BuildLog, Style
+from lifecycle.cli.common_options import Json  # noqa: TC001  # typer reads the annotations
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.flags import insecure_registries
 from lifecycle.errors import LifecycleError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _FAILED = 4
 """An exit code of commands for which 1 is an answer: something failed that has no code of its own."""
 
-_Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 _All = Annotated[bool, typer.Option("--all", help="Leave out no file and no field.")]
 
 
@@ -42,7 +42,7 @@ def diff(  # noqa: PLR0917  # one parameter for each option
         typer.Option("--ignore-storage", help="Images with one id are identical, whatever manifest and compression."),
     ] = False,
     everything: _All = False,  # noqa: FBT002
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
     insecure_registry: Annotated[
         list[str] | None,
         typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
@@ -84,7 +84,7 @@ def verify(  # noqa: PLR0917  # one parameter for each option
     ] = None,
     everything: _All = False,  # noqa: FBT002
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, without the logs of builds.")] = False,  # noqa: FBT002
-    as_json: _Json = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Build an app twice and say whether both images are the same; if not, which buildpack made which file differently.
 

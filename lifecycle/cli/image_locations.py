@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lifecycle.errors import InvalidInputError
+from lifecycle.images.image_platform import ImagePlatform
 
 
 class Place(StrEnum):
@@ -80,6 +81,16 @@ def read_destination(text: str) -> Location:
             remedy=f"write --output {word} --tag {explicit.name}",
         )
     return explicit
+
+
+def read_platform(text: str, *, option: str = "--platform") -> ImagePlatform:
+    """Read ``os/architecture`` or ``os/architecture/variant``; raise ``InvalidInputError`` for anything else."""
+    match text.split("/"):
+        case [os, architecture] if os and architecture:
+            return ImagePlatform(os, architecture)
+        case [os, architecture, variant] if os and architecture and variant:
+            return ImagePlatform(os, architecture, variant)
+    raise InvalidInputError(f"{option} {text!r} is no platform", remedy=f"write {option} linux/arm64, for example")
 
 
 def _explicit(text: str) -> Location | None:

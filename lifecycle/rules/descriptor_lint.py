@@ -39,7 +39,6 @@ _KEYS: Mapping[ModuleKind, Mapping[str, Any]] = {
     },
     ModuleKind.EXTENSION: {"api": {}, "extension": _MODULE, "targets": _TARGET, "metadata": {}},
 }
-_FREE = frozenset({"metadata"})
 
 
 class Severity(StrEnum):
@@ -83,8 +82,7 @@ def _unknown_keys(table: Any, known: Mapping[str, Any], place: str, path: str) -
         return
     for key, value in table.items():
         if key in known:
-            if key not in _FREE:
-                yield from _unknown_keys(value, known[key], f"{place}{key}.", path)
+            yield from _unknown_keys(value, known[key], f"{place}{key}.", path)
             continue
         near = difflib.get_close_matches(key, known, 1)
         remedy = f"did you mean {place}{near[0]}?" if near else "put what is for the buildpack itself below [metadata]"

@@ -63,6 +63,7 @@ DOORS = {
         "cli/buildpack_commands.py",
         "cli/cache_commands.py",
         "cli/commands.py",
+        "cli/common_options.py",
         "cli/diff_commands.py",
     },
     "subprocess": {

@@ -94,15 +94,17 @@ def install_node(context: bp.BuildContext, found: App) -> bp.Layer[NodeKey]:
         raise bp.BuildpackError(f"there is no Node.js for {context.target.arch}", fix="build for amd64 or arm64")
     bp.log.info(f"Node.js {wanted}, as {source} says")
     key = NodeKey(wanted, arch)
+    release: Release | None = None
     if context.env.get("BP_NODE_UPDATE") == "true":
-        key, _ = choose_node(key, context.env)
+        key, release = choose_node(key, context.env)
     layer = context.cached_layer("node", key=key, restored=_same_range)
     if layer.restored:
         layer.metadata = layer.previous or layer.metadata
     else:
         from registry import unpack  # noqa: PLC0415  # seldom needed
 
-        layer.metadata, release = choose_node(key, context.env)
+        if release is None:
+            layer.metadata, release = choose_node(key, context.env)
         bp.log.info(f"Installing Node.js {release.version}")
         unpack(release, layer.path)
         # Headers and manuals are 60 MB of which an app needs nothing.

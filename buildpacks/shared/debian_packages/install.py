@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sysconfig
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cnb_buildpack as bp
-from debian_packages.archives import Archive, apt
+from debian_packages.archives import Apt, Archive, apt
 from debian_packages.base import minimal_status
 
 if TYPE_CHECKING:
@@ -45,17 +46,18 @@ def install(
     archives: bp.Layer[dict[str, str]] = context.cached_layer(
         f"{layer_name}-archives", types=bp.Types(0), key={}, restored=lambda _old, _new: bp.Keep("a cache")
     )
-    with apt(archives.path, _status()) as debian:
-        chosen: tuple[Archive, ...] | None = None
-        if context.env.get("BP_APT_UPDATE") == "true":
+    with contextlib.ExitStack() as stack:
+
+        def look() -> tuple[Apt, tuple[Archive, ...]]:
+            debian = stack.enter_context(apt(archives.path, _status()))
             debian.update()
-            chosen = debian.resolve(wanted.packages, fix)
-            wanted = replace(wanted, archives=list(map(str, chosen)))
-        layer = context.cached_layer(layer_name, types=types, key=wanted, restored=_compare)
+            return debian, debian.resolve(wanted.packages, fix)
+
+        looked = look() if context.env.get("BP_APT_UPDATE") == "true" else None
+        key = wanted if looked is None else replace(wanted, archives=list(map(str, looked[1])))
+        layer = context.cached_layer(layer_name, types=types, key=key, restored=_compare)
         if not layer.restored:
-            if chosen is None:
-                debian.update()
-                chosen = debian.resolve(wanted.packages, fix)
+            debian, chosen = looked or look()
             for archive, path in debian.download(wanted.packages, chosen).items():
                 bp.log.info(f"{archive.name} {archive.version}")
                 bp.run(["dpkg-deb", "--extract", path, layer.path])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lifecycle.errors import InvalidFileError, InvalidInputError
 from lifecycle.files.codec import load
@@ -20,32 +20,31 @@ if TYPE_CHECKING:
     from lifecycle.model.target import TargetData
 
 _LOG = logging.getLogger(__name__)
+_M = TypeVar("_M", bound="Run | Stack")
 
 
 def read_run(settings: Settings) -> Run:
     """Read run.toml; empty where the Platform API has none or the file is missing."""
     from lifecycle.model.run import Run
 
-    if PlatformFeature.RUN_TOML not in settings.api:
-        return Run()
-    path = settings.path("run")
-    found = load(Run, path, missing_ok=True)
-    if found is None:
-        _LOG.info('No run metadata found at path "%s"', path)
-    return found or Run()
+    return _read_images(Run, "run", settings, PlatformFeature.RUN_TOML)
 
 
 def read_stack(settings: Settings) -> Stack:
     """Read stack.toml; empty where the Platform API has none or the file is missing."""
     from lifecycle.model.run import Stack
 
-    if PlatformFeature.STACK_TOML not in settings.api:
-        return Stack()
-    path = settings.path("stack")
-    found = load(Stack, path, missing_ok=True)
+    return _read_images(Stack, "stack", settings, PlatformFeature.STACK_TOML)
+
+
+def _read_images(model: type[_M], name: str, settings: Settings, feature: PlatformFeature) -> _M:
+    if feature not in settings.api:
+        return model()
+    path = settings.path(name)
+    found = load(model, path, missing_ok=True)
     if found is None:
-        _LOG.info('No stack metadata found at path "%s"', path)
-    return found or Stack()
+        _LOG.info('No %s metadata found at path "%s"', name, path)
+    return found or model()
 
 
 def read_analyzed(settings: Settings) -> Analyzed:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.cli.compared_images import Compared, compare, read_platform
+from lifecycle.cli.compared_images import Compared, compare
 from lifecycle.cli.difference_json import value_of
 from lifecycle.cli.difference_view import lines_of
+from lifecycle.cli.image_locations import read_platform
 from lifecycle.differences.fields import Place
 from lifecycle.differences.members import Change
 from lifecycle.errors import InvalidInputError
