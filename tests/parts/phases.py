@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -172,7 +173,12 @@ def running_phases(output: Path):
 
 @contextlib.contextmanager
 def temporary_place(phases: Phases):
-    """Make the directories of a build where other users may enter, as they may not in tmp_path."""
-    with tempfile.TemporaryDirectory(prefix="lifecycle-inputs-") as root:
-        Path(root).chmod(0o755)
-        yield Place(Path(root), phases)
+    """Make the directories of a build where other users may enter, as they may not in tmp_path.
+
+    The name of its root is unique, and part of a valid image name, as that of a temporary directory need not be.
+    """
+    with tempfile.TemporaryDirectory(prefix="lifecycle-inputs-") as parent:
+        Path(parent).chmod(0o755)
+        root = Path(parent) / secrets.token_hex(8)
+        root.mkdir()
+        yield Place(root, phases)
