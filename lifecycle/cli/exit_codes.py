@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.cli.flags import FlagError
+from lifecycle.cli.inputs.flags import FlagError
 from lifecycle.cli.phase_names import Phase
 from lifecycle.errors import (
     BuildError,

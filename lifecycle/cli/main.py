@@ -46,7 +46,7 @@ def main() -> None:
 
             leave_out_plugins()
             _leave(run_phase(Phase(name), arguments, os.environ))
-        from lifecycle.cli.commands import run_commands
+        from lifecycle.cli.commands.program import run_commands
 
         run_commands()
     except _EndedError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from lifecycle.cli.remote_stores import RemoteStores
+from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.images.image_platform import host_platform
 from lifecycle.images.layout import DirectoryStore
 from lifecycle.images.scratch import scratch_image

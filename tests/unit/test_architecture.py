@@ -59,12 +59,12 @@ INPUT_AND_OUTPUT = {
 DOORS = {
     "toml": {"files/toml_encoder.py"},
     "typer": {
-        "cli/build_command.py",
-        "cli/buildpack_commands.py",
-        "cli/cache_commands.py",
-        "cli/commands.py",
-        "cli/common_options.py",
-        "cli/diff_commands.py",
+        "cli/commands/build/command.py",
+        "cli/commands/buildpack/command.py",
+        "cli/commands/cache/command.py",
+        "cli/commands/program.py",
+        "cli/commands/common_options.py",
+        "cli/commands/diff/command.py",
     },
     "subprocess": {
         "executables/attached.py",

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.phase_stores import cache_images
 from lifecycle.cli.steps.analyze import analyze
+from lifecycle.cli.stores.phase import cache_images
 from lifecycle.files.codec import save
 
 if TYPE_CHECKING:
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
 
 
 def analyzer(running: Running, settings: Settings) -> None:

@@ -12,8 +12,8 @@ from lifecycle.files.codec import load
 from lifecycle.model.plan import Plan
 
 if TYPE_CHECKING:
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
 
 
 def builder(running: Running, settings: Settings) -> None:

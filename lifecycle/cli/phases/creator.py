@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.phase_stores import cache_images, open_cache
 from lifecycle.cli.phases import named_caches
 from lifecycle.cli.phases.detector import detect_group
 from lifecycle.cli.steps.analyze import analyze
 from lifecycle.cli.steps.build import build
 from lifecycle.cli.steps.export import export, prepare_export
 from lifecycle.cli.steps.restore import restore
+from lifecycle.cli.stores.phase import cache_images, open_cache
 from lifecycle.executables.process import run_process
 from lifecycle.files.codec import save
 from lifecycle.model.api import PlatformFeature
 
 if TYPE_CHECKING:
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
 
 
 def creator(running: Running, settings: Settings) -> None:

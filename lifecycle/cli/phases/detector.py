@@ -12,8 +12,8 @@ from lifecycle.files.codec import save
 from lifecycle.model.api import PlatformFeature
 
 if TYPE_CHECKING:
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
     from lifecycle.cli.steps.detect import DetectedGroup
     from lifecycle.model.analyzed import Analyzed
 

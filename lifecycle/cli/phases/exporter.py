@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.phase_stores import open_cache
 from lifecycle.cli.phases import named_caches
 from lifecycle.cli.steps.export import export, prepare_export
 from lifecycle.cli.steps.inputs import read_analyzed, read_group, resolving_inputs
+from lifecycle.cli.stores.phase import open_cache
 from lifecycle.files.codec import load
 from lifecycle.files.half_replaced import check_not_half_replaced
 from lifecycle.model.build_metadata import BuildMetadata
 
 if TYPE_CHECKING:
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
 
 
 def exporter(running: Running, settings: Settings) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.cli.extend_step import check_extension_apis, extend_image, extend_kind
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.privileges import take_build_user
+from lifecycle.cli.phases.privileges import take_build_user
+from lifecycle.cli.steps.extend import check_extension_apis, extend_image, extend_kind
 from lifecycle.cli.steps.inputs import read_analyzed, read_group
 from lifecycle.executables.process import run_process
 from lifecycle.rules.extensions.dockerfiles import Kind
 
 if TYPE_CHECKING:
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
 
 
 def extender(running: Running, settings: Settings) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from lifecycle.cli.cache_specs import shared_specs, snapshot_path, source_specs
+from lifecycle.cli.caches.specs import shared_specs, snapshot_path, source_specs
 from lifecycle.cli.steps.inputs import exec_env, known_target, skips_layers
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from lifecycle.cache.distributed.usage import BuildLease
     from lifecycle.cache.store import Cache
-    from lifecycle.cli.cache_inputs import CacheUse
-    from lifecycle.cli.cache_repository import SharedBuild
-    from lifecycle.cli.cache_targets import CacheTargets
+    from lifecycle.cli.caches.repository import SharedBuild
+    from lifecycle.cli.caches.sources import CacheUse
+    from lifecycle.cli.caches.targets import CacheTargets
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
     from lifecycle.images.store import ImageStore
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.group import Group
@@ -34,7 +34,7 @@ def lease(running: Running, settings: Settings) -> BuildLease | None:
     """Let nothing be deleted from a shared cache that this build may use; ``None`` where there is none to lease."""
     if not settings.text("cache_repo"):
         return None
-    from lifecycle.cli.cache_repository import lease_cache
+    from lifecycle.cli.caches.repository import lease_cache
 
     return lease_cache(settings, running.remote)
 
@@ -57,19 +57,20 @@ def open_sources(  # what a build is known by
     specs = (*source_specs(settings), *shared_specs(settings))
     if not specs or skips_layers(settings):
         return None
-    from lifecycle.cli import cache_inputs
-    from lifecycle.cli.cache_repository import with_own_layers
+    from lifecycle.cli.caches.repository import with_own_layers
+    from lifecycle.cli.caches.sources import open_sources as open_named
+    from lifecycle.cli.caches.sources import registry_of
     from lifecycle.cli.steps.build import build_inputs, with_step_keys
     from lifecycle.cli.steps.image_paths import IN_PLACE
 
     elsewhere = settings.switch("daemon") or settings.switch("layout")
-    sources = cache_inputs.open_sources(
+    sources = open_named(
         specs,
         running.remote,
         target=known_target(analyzed),
         exec_env=exec_env(settings),
         layers_dir=str(settings.path("layers")),
-        registry="" if elsewhere else cache_inputs.registry_of(written),
+        registry="" if elsewhere else registry_of(written),
     )
     sources = with_own_layers(sources, cache, analyzed)
     inputs = build_inputs(settings, analyzed, group, plan(), environment=running.environment)
@@ -82,10 +83,10 @@ def use_of(
     """Return what a restoration leaves for export and reports, ``None`` where nobody named a source or a report."""
     if sources is None and not settings.text("cache_report"):
         return None
-    from lifecycle.cli import cache_inputs
+    from lifecycle.cli.caches.sources import use_of as use_of_sources
     from lifecycle.phases.cache_sources import NO_SOURCES
 
-    return cache_inputs.use_of(settings, analyzed, sources or NO_SOURCES, account)
+    return use_of_sources(settings, analyzed, sources or NO_SOURCES, account)
 
 
 def leave_for_exporter(settings: Settings, use: CacheUse | None) -> None:
@@ -94,7 +95,7 @@ def leave_for_exporter(settings: Settings, use: CacheUse | None) -> None:
         with contextlib.suppress(OSError):
             snapshot_path(settings).unlink(missing_ok=True)
         return
-    from lifecycle.cli.cache_inputs import save_snapshot, write_report
+    from lifecycle.cli.caches.sources import save_snapshot, write_report
 
     save_snapshot(settings, use)
     write_report(settings.optional_path("cache_report"), use.report)
@@ -104,7 +105,7 @@ def left_by_restorer(running: Running, settings: Settings) -> CacheUse | None:
     """Return what the restorer left, ``None`` where it found nothing in named caches."""
     if not os.path.lexists(snapshot_path(settings)):
         return None
-    from lifecycle.cli.cache_inputs import load_snapshot
+    from lifecycle.cli.caches.sources import load_snapshot
 
     return load_snapshot(settings, running.remote)
 
@@ -121,16 +122,16 @@ def share_build(
     """Return the build's part in the cache that ``-cache-repo`` names, ``None`` where there is none."""
     if not settings.text("cache_repo"):
         return None
-    from lifecycle.cli import cache_repository
+    from lifecycle.cli.caches.repository import share_build as share_in_repository
 
     taken = use.elsewhere if use else {}
-    return cache_repository.share_build(settings, running.remote, analyzed, images=images, taken=taken, lease=lease)
+    return share_in_repository(settings, running.remote, analyzed, images=images, taken=taken, lease=lease)
 
 
 def open_targets(running: Running, settings: Settings) -> CacheTargets | None:
     """Return the caches to write, ``None`` where no input names one; raise ``InvalidInputError``."""
     if not settings.list("cache_to"):
         return None
-    from lifecycle.cli import cache_targets
+    from lifecycle.cli.caches.targets import open_targets as open_named
 
-    return cache_targets.open_targets(settings, running.remote)
+    return open_named(settings, running.remote)

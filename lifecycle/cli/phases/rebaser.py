@@ -9,8 +9,8 @@ from lifecycle.files.codec import save
 from lifecycle.phases.rebase import RebaseInputs, find_run_image, plan_rebase, rebase
 
 if TYPE_CHECKING:
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
 
 
 def rebaser(running: Running, settings: Settings) -> None:

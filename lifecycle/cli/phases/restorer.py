@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.phase_stores import open_cache
 from lifecycle.cli.phases import named_caches
 from lifecycle.cli.steps.inputs import read_analyzed_if_usable, read_group, read_run
 from lifecycle.cli.steps.restore import restore
+from lifecycle.cli.stores.phase import open_cache
 from lifecycle.files.codec import load, save
 from lifecycle.model.api import PlatformFeature
 from lifecycle.phases.restore_run_image import identify_run_image, must_be_identified, with_readable_run_image
 
 if TYPE_CHECKING:
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.cli.phases.running import Running
-    from lifecycle.cli.settings import Settings
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.plan import Plan
 
@@ -27,11 +27,11 @@ def restorer(running: Running, settings: Settings) -> None:
     if PlatformFeature.RESTORER_READS_RUN_TOML in settings.api:
         analyzed = with_readable_run_image(analyzed, run=read_run(settings), images=running.images(settings))
     if PlatformFeature.EXTENDER in settings.api and settings.text("build_image"):
-        from lifecycle.cli.base_images import keep_build_image
+        from lifecycle.cli.steps.base_images import keep_build_image
 
         analyzed = keep_build_image(analyzed, settings.text("build_image"), registry=running.remote.registry)
     if _is_to_be_extended(settings, analyzed):
-        from lifecycle.cli.base_images import keep_run_image
+        from lifecycle.cli.steps.base_images import keep_run_image
 
         analyzed = keep_run_image(analyzed, api=settings.api, registry=running.remote.registry)
     elif must_be_identified(analyzed, group):

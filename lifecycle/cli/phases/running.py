@@ -11,17 +11,17 @@ import sys
 from typing import TYPE_CHECKING, assert_never
 
 from lifecycle import __version__
-from lifecycle.cli.arguments import check_arguments
-from lifecycle.cli.cache_specs import insecure_names, shared_specs, source_specs, target_specs
+from lifecycle.cli.caches.specs import insecure_names, shared_specs, source_specs, target_specs
 from lifecycle.cli.exit_codes import exit_code
-from lifecycle.cli.flags import FlagError
-from lifecycle.cli.inputs import Kind, inputs_of
-from lifecycle.cli.phase_log import parse_level, raw_output, start_log
+from lifecycle.cli.inputs.arguments import check_arguments
+from lifecycle.cli.inputs.flags import FlagError
+from lifecycle.cli.inputs.settings import Settings, read_flags, resolve, wants, wants_color
+from lifecycle.cli.inputs.table import Kind, inputs_of
+from lifecycle.cli.logs.phase_log import parse_level, raw_output, start_log
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.phase_stores import by_path, open_images
-from lifecycle.cli.privileges import take_user
-from lifecycle.cli.remote_stores import RemoteStores
-from lifecycle.cli.settings import Settings, read_flags, resolve, wants, wants_color
+from lifecycle.cli.phases.privileges import take_user
+from lifecycle.cli.stores.phase import by_path, open_images
+from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.errors import LifecycleError
 from lifecycle.model.api import LATEST_PLATFORM_API, PlatformApi
 
@@ -96,7 +96,7 @@ class Running:
             self.guard(settings, "export to OCI layout format", experimental=True)
             settings = by_path(settings)
         if caches:
-            from lifecycle.cli.key_options import read_key_files
+            from lifecycle.cli.caches.key_options import read_key_files
 
             read_key_files(settings)
         if self.phase is not Phase.REBASER:

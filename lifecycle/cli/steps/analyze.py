@@ -11,7 +11,7 @@ from lifecycle.phases.analyze import AnalyzeInputs
 from lifecycle.phases.analyze import analyze as phase
 
 if TYPE_CHECKING:
-    from lifecycle.cli.settings import Settings
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.images.store import ImageStore
     from lifecycle.model.analyzed import Analyzed
 

@@ -16,8 +16,8 @@ from lifecycle.phases.build import build as phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifecycle.cli.cache_repository import SharedBuild
-    from lifecycle.cli.settings import Settings
+    from lifecycle.cli.caches.repository import SharedBuild
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.executables.process import Runner
     from lifecycle.files.modules import Buildpack
     from lifecycle.model.analyzed import Analyzed
@@ -67,8 +67,8 @@ def build(
 
 def _recorder(settings: Settings, inputs: BuildInputs, analyzed: Analyzed, paths: ImagePaths) -> StepRecorder:
     """Return who takes down what the keys of the steps consist of."""
-    from lifecycle.cli.key_options import key_options
-    from lifecycle.cli.step_context import step_context
+    from lifecycle.cli.caches.key_options import key_options
+    from lifecycle.cli.caches.step_context import step_context
     from lifecycle.phases.step_recorder import StepRecorder
 
     image_layers_dir = str(paths.layers_dir or "")
@@ -81,8 +81,8 @@ def with_step_keys(
     """Return the sources with the keys of the steps to come, where one of them knows steps by keys."""
     if not sources.opened:
         return sources
-    from lifecycle.cli.key_options import key_options
-    from lifecycle.cli.step_context import with_keys
+    from lifecycle.cli.caches.key_options import key_options
+    from lifecycle.cli.caches.step_context import with_keys
 
     return with_keys(sources, inputs, analyzed, key_options(settings), image_layers_dir=str(paths.layers_dir or ""))
 

@@ -17,7 +17,7 @@ from lifecycle.phases.detect import detect as phase
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lifecycle.cli.settings import Settings
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.executables.process import Runner
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.group import Group

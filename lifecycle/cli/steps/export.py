@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lifecycle.cache.store import Cache
-    from lifecycle.cli.cache_inputs import CacheUse
-    from lifecycle.cli.cache_repository import SharedBuild
-    from lifecycle.cli.cache_targets import CacheTargets
-    from lifecycle.cli.settings import Settings
+    from lifecycle.cli.caches.repository import SharedBuild
+    from lifecycle.cli.caches.sources import CacheUse
+    from lifecycle.cli.caches.targets import CacheTargets
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.images.store import Image, ImageStore, NewImage
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.build_metadata import BuildMetadata
@@ -204,6 +204,6 @@ def _save_reports(settings: Settings, exported: Exported, use: CacheUse | None, 
         report = report.model_copy(update={"cache": shared.reported(report.cache)})
     save(settings.path("report"), report.struct())
     if report.cache is not None:
-        from lifecycle.cli.cache_inputs import write_report
+        from lifecycle.cli.caches.sources import write_report
 
         write_report(settings.optional_path("cache_report"), report.cache)

@@ -13,7 +13,7 @@ from lifecycle.model.api import PlatformFeature
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifecycle.cli.settings import Settings
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.group import Group
     from lifecycle.model.run import Run, Stack

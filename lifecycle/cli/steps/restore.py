@@ -12,7 +12,7 @@ from lifecycle.phases.restore import restore as phase
 
 if TYPE_CHECKING:
     from lifecycle.cache.store import Cache
-    from lifecycle.cli.settings import Settings
+    from lifecycle.cli.inputs.settings import Settings
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.group import Group
     from lifecycle.phases.cache_sources import CacheSources

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from lifecycle.cli.flags import ParsedFlags
+from lifecycle.cli.inputs.flags import ParsedFlags
+from lifecycle.cli.inputs.settings import resolve
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.settings import resolve
 from lifecycle.errors import InvalidFileError
 from lifecycle.files.modules import find_buildpack, find_extension, read_buildpack
 from lifecycle.model.api import BUILDPACK_APIS, LATEST_PLATFORM_API, PlatformApi

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.cli.flags import FlagError
-from lifecycle.cli.inputs import inputs_of
+from lifecycle.cli.inputs.flags import FlagError
+from lifecycle.cli.inputs.settings import read_flags, resolve
+from lifecycle.cli.inputs.table import inputs_of
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.settings import read_flags, resolve
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
 from parts.extension_container import USERS
 

@@ -5,10 +5,10 @@ Spec: platform.md, the table "Inputs" of each phase.
 
 import pytest
 
-from lifecycle.cli.flags import FlagError
-from lifecycle.cli.inputs import inputs_of
+from lifecycle.cli.inputs.flags import FlagError
+from lifecycle.cli.inputs.settings import read_flags, resolve
+from lifecycle.cli.inputs.table import inputs_of
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.settings import read_flags, resolve
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
 
 LIST_FLAGS = {"-insecure-registry", "-tag"}

@@ -34,10 +34,11 @@ door.main()
 NEVER = {
     "asyncio", "click", "docker", "importlib.metadata", "multiprocessing", "oras", "requests", "rich", "typer", "urllib3",
     "lifecycle.cache.distributed", "lifecycle.cache.image", "lifecycle.cache.sources", "lifecycle.cache.specification",
-    "lifecycle.cache.targets", "lifecycle.cli.build", "lifecycle.cli.cache_inputs", "lifecycle.cli.cache_repository",
-    "lifecycle.cli.cache_targets", "lifecycle.cli.commands", "lifecycle.cli.key_options", "lifecycle.cli.step_context",
-    "lifecycle.dist", "lifecycle.images.daemon", "lifecycle.images.registry", "lifecycle.launcher",
-    "lifecycle.phases.rebase", "lifecycle.phases.step_recorder", "lifecycle.rootfs", "lifecycle.testing",
+    "lifecycle.cache.targets", "lifecycle.cli.caches.key_options", "lifecycle.cli.caches.repository",
+    "lifecycle.cli.caches.sources", "lifecycle.cli.caches.step_context", "lifecycle.cli.caches.targets",
+    "lifecycle.cli.commands", "lifecycle.dist", "lifecycle.images.daemon", "lifecycle.images.registry",
+    "lifecycle.launcher", "lifecycle.phases.rebase", "lifecycle.phases.step_recorder", "lifecycle.rootfs",
+    "lifecycle.testing",
 }  # fmt: skip
 """What no phase needs whose images are in layouts, and whose inputs name no cache but its own."""
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from lifecycle.cli.remote_stores import RemoteStores
+from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.dist.publish import push_images
 from lifecycle.dist.target import Target
 from lifecycle.errors import InvalidInputError

@@ -1,0 +1,1 @@
+"""The caches that inputs name besides a phase's own one, and the keys of steps in them."""

@@ -1,0 +1,1 @@
+"""The commands for people, one folder or module for each; ``program.py`` lists them."""

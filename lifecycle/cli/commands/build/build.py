@@ -1,0 +1,327 @@
+"""``lifecycle build``: all phases in one process, from an app directory to an image on disk.
+
+Spec: platform.md "Build" (operation); extensions/project-descriptor.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifecycle.cache.specification import read_repository
+from lifecycle.cache.specification import read_source as read_cache_source
+from lifecycle.cache.specification import read_target as read_cache_target
+from lifecycle.cli.caches.key_options import options_of
+from lifecycle.cli.caches.sources import open_sources, registry_of
+from lifecycle.cli.caches.specs import insecure_names
+from lifecycle.cli.commands.build.buildpack_tree import BuildpackTree, write_order
+from lifecycle.cli.commands.build.images import BuildImages, destination
+from lifecycle.cli.commands.build.paths import BuildPaths, enter, files_with_paths, own_names
+from lifecycle.cli.commands.build.phases import explain_detection, run_phases
+from lifecycle.cli.commands.build.saved_steps import SavedSteps, copy_tree, last_steps
+from lifecycle.cli.commands.build.stepping import NO_STEPPING, BuildSteps, Stepping
+from lifecycle.cli.commands.build.workspace import (
+    Workspace,
+    app_key,
+    cache_dir,
+    discard,
+    keep_failed,
+    new_workspace,
+    remember,
+    state_dir,
+)
+from lifecycle.cli.inputs.flags import ParsedFlags
+from lifecycle.cli.inputs.settings import Settings, resolve
+from lifecycle.cli.phase_names import Phase
+from lifecycle.cli.stores.locations import IN_FILES, Location, Place, read_destination, read_source
+from lifecycle.cli.stores.opening import open_image
+from lifecycle.cli.stores.remote import RemoteStores
+from lifecycle.errors import BuildError, CacheError, InvalidFileError, InvalidInputError
+from lifecycle.files.app_source import copy_app
+from lifecycle.files.codec import load, save
+from lifecycle.launcher import launcher_path
+from lifecycle.model.api import LATEST_PLATFORM_API
+from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor
+from lifecycle.oci.gojson import Struct
+from lifecycle.oci.reference import parse_tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lifecycle.cache.specification import CacheSpec
+    from lifecycle.cli.logs.build_log import BuildLog
+
+_UMASK = 0o022
+_HOME = "home"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """What a person asked for on the command line."""
+
+    app: Path
+    tags: tuple[str, ...]
+    buildpacks: tuple[str, ...] = ()
+    buildpacks_dir: Path | None = None
+    extensions_dir: Path | None = None
+    order: Path | None = None
+    run_image: str = "scratch"
+    output: str = ""
+    env: Mapping[str, str]
+    cache_dir: Path | None = None
+    cache_image: str = ""
+    cache_from: tuple[str, ...] = ()
+    cache_to: tuple[str, ...] = ()
+    cache_repo: str = ""
+    cache_report: Path | None = None
+    insecure_registries: tuple[str, ...] = ()
+    clear_cache: bool = False
+    descriptor: Path | None = None
+    process_type: str = ""
+    uid: int = 1000
+    gid: int = 1000
+    explain: bool = False
+    bindings: Path | None = None
+    stepping: Stepping = NO_STEPPING
+
+
+def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: BuildLog) -> None:
+    """Build the image and make the build the last one; raise ``LifecycleError``, leaving what was before as it is.
+
+    If the request is to ``explain``, say what detection comes to, and leave all as it is.
+    """
+    output = read_destination(request.output) if request.output else None
+    app = _checked_app(request, output)
+    for tag in request.tags:
+        parse_tag(tag)
+    os.umask(_UMASK)
+    state = state_dir(environment)
+    project = _project(request)
+    caches = _caches(request)
+    remote = RemoteStores(environment, insecure=caches.insecure, progress=log.progress)
+    images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
+    cache = _made_cache_dir(request, app, environment)
+    builds = state / "builds" / app_key(app)
+    with contextlib.ExitStack() as held:
+        rerun = request.stepping.rerun
+        saved = _saved_steps(rerun, held.enter_context(last_steps(builds))) if rerun else None
+        workspace = new_workspace(builds)
+        try:
+            _copy_app(app, workspace, project, rerun=rerun, saved=saved, log=log)
+            tree = BuildpackTree(workspace.cnb / "buildpacks")
+            _fill_tree(tree, request, project, app, remote)
+            _fill_platform(workspace, request, project)
+            _write_run(workspace, request)
+            paths = enter(workspace, log)
+            try:
+                given = (request, workspace, cache.absolute(), environment)
+                seen = _settings(paths, *given)
+                # A link to a directory is no directory: our own work on it needs its own name.
+                settings = seen if paths.mounts else _settings(own_names(workspace), *given)
+                if request.explain:
+                    explain_detection(settings, images, environment, log, seen=seen)
+                    discard(workspace)
+                    return
+                warn = functools.partial(_warn_of_paths, workspace, paths, log)
+                in_registry = output is not None and output.place is Place.REGISTRY
+                registry = registry_of(request.tags[0]) if in_registry else ""
+                sources = functools.partial(
+                    open_sources, caches.sources, remote, registry=registry, progress=log.progress
+                )
+                found = _with_own_home(environment, workspace, paths) if request.cache_repo else environment
+                steps = BuildSteps(workspace, log, request.stepping, saved)
+                run_phases(
+                    settings,
+                    images,
+                    remote,
+                    found,
+                    log,
+                    seen=seen,
+                    source=app,
+                    steps=steps,
+                    warn=warn,
+                    open_caches=sources,
+                )
+            finally:
+                paths.release()
+            facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
+            remember(workspace, state, facts)
+        except BuildError:
+            keep_failed(workspace, state)
+            raise
+        except BaseException:
+            discard(workspace)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Caches:
+    """Where layers may come from, and which registries of caches may be reached without TLS."""
+
+    sources: tuple[CacheSpec, ...]
+    insecure: tuple[str, ...]
+
+
+def _caches(request: BuildRequest) -> _Caches:
+    """Read what was said of caches; raise ``InvalidInputError``."""
+    sources = tuple(map(read_cache_source, request.cache_from))
+    targets = tuple(map(read_cache_target, request.cache_to))
+    shared = (read_repository(request.cache_repo),) if request.cache_repo else ()
+    for spec in shared:
+        options_of(spec)
+    if request.stepping and shared:
+        raise InvalidInputError(
+            "what a person steps through is nothing to share", remedy="leave out --cache-repo, or the other option"
+        )
+    insecure = (*request.insecure_registries, *insecure_names((*sources, *targets, *shared)))
+    return _Caches((*sources, *shared), insecure)
+
+
+def _saved_steps(rerun: str, last: SavedSteps | None) -> SavedSteps:
+    """Return the last build's steps; raise ``InvalidInputError`` unless ``rerun`` could go on from them."""
+    if last is None:
+        raise InvalidInputError(
+            "there is no earlier build of this app, which --rerun could go on from", remedy="build once without --rerun"
+        )
+    last.index(rerun)
+    return last
+
+
+def _copy_app(
+    app: Path, workspace: Workspace, project: ProjectBuildpacks, *, rerun: str, saved: SavedSteps | None, log: BuildLog
+) -> None:
+    """Copy the app, or what earlier steps had made of it when the last build ran."""
+    changed = None if saved is None else saved.app_before(saved.index(rerun))
+    if changed is not None:
+        log.note(f"the app is as the steps before {rerun} left it in the last build")
+        copy_tree(changed, workspace.app)
+        return
+    files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude)
+    log.detail(f"copied {files} files of {app}")
+
+
+def _made_cache_dir(request: BuildRequest, app: Path, environment: Mapping[str, str]) -> Path:
+    cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
+    if request.clear_cache and not request.explain:
+        shutil.rmtree(cache, ignore_errors=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"can't be made: {error.strerror}", where=cache, remedy="choose a --cache-dir that this user can write"
+        ) from error
+    return cache
+
+
+def _checked_app(request: BuildRequest, output: Location | None) -> Path:
+    app = request.app.resolve()
+    if not app.is_dir():
+        raise InvalidInputError("is not a directory", where=request.app, remedy="name the directory of your app")
+    if output is not None and output.place in IN_FILES and output.path.resolve().is_relative_to(app):
+        raise InvalidInputError(
+            "lies inside the app, which a build never changes",
+            where=output.path,
+            remedy="choose an --output outside of it",
+        )
+    return app
+
+
+def _project(request: BuildRequest) -> ProjectBuildpacks:
+    path = request.descriptor or request.app / "project.toml"
+    if request.descriptor is not None and not path.is_file():
+        raise InvalidFileError("does not exist", where=path, remedy="correct --descriptor")
+    found = load(ProjectDescriptor, path, missing_ok=True)
+    return ProjectBuildpacks() if found is None else found.buildpacks
+
+
+def _fill_tree(
+    tree: BuildpackTree, request: BuildRequest, project: ProjectBuildpacks, app: Path, remote: RemoteStores
+) -> None:
+    if request.buildpacks_dir is not None:
+        tree.add_all(request.buildpacks_dir)
+    if request.extensions_dir is not None:
+        tree.add_extensions(request.extensions_dir)
+    project_dir = app if request.descriptor is None else request.descriptor.resolve().parent
+    write_order(
+        tree,
+        tree.path.parent / "order.toml",
+        given=request.buildpacks,
+        order=request.order,
+        project=project,
+        project_dir=project_dir,
+        open_image=lambda text: open_image(text, remote),
+    )
+
+
+def _fill_platform(workspace: Workspace, request: BuildRequest, project: ProjectBuildpacks) -> None:
+    """Write the variables for buildpacks, and copy the service bindings.
+
+    Spec: buildpack.md "Provided by the Platform", extensions/bindings.md.
+    """
+    if request.bindings is not None:
+        if not request.bindings.is_dir():
+            raise InvalidInputError("is not a directory", where=request.bindings, remedy="correct --bindings")
+        # Kubernetes has its entries as links.
+        shutil.copytree(request.bindings, workspace.platform / "bindings")
+    values = {entry.name: entry.value for entry in project.build.env} | dict(request.env)
+    for name, value in values.items():
+        if "/" in name or "\0" in name + value or name in {"", ".", ".."}:
+            raise InvalidInputError(f"{name!r} can't be the name of an environment variable")
+        (workspace.platform / "env" / name).write_bytes(os.fsencode(value))
+
+
+def _write_run(workspace: Workspace, request: BuildRequest) -> None:
+    """Let the image tell by which name a rebase finds its run image; a path on this host is none."""
+    location = read_source(request.run_image)
+    if location.place in {Place.REGISTRY, Place.DAEMON}:
+        save(workspace.path / "run.toml", Struct(images=[Struct(image=location.name)]))
+
+
+def _with_own_home(environment: Mapping[str, str], workspace: Workspace, paths: BuildPaths) -> dict[str, str]:
+    """Return the environment with an empty home, called the same on all builders.
+
+    Keys name the home and not what lies in it: what buildpacks would find there is no input that others could see.
+    """
+    (workspace.platform / _HOME).mkdir()
+    return {**environment, "HOME": str(paths.platform / _HOME)}
+
+
+def _settings(
+    paths: BuildPaths, request: BuildRequest, workspace: Workspace, cache: Path, environment: Mapping[str, str]
+) -> Settings:
+    values = {
+        "app": str(paths.app),
+        "layers": str(paths.layers),
+        "platform": str(paths.platform),
+        "buildpacks": str(paths.cnb / "buildpacks"),
+        "extensions": str(paths.cnb / "extensions"),
+        "order": str(paths.cnb / "order.toml"),
+        "cache-dir": str(cache),
+        "cache-image": request.cache_image,
+        "cache-repo": request.cache_repo,
+        "cache-report": "" if request.cache_report is None else str(request.cache_report.absolute()),
+        "run-image": request.run_image,
+        "run": str(workspace.path / "run.toml"),
+        "system": str(workspace.path / "system.toml"),
+        "build-config": str(workspace.path / "build-config"),
+        "launcher": str(launcher_path()),
+        "launcher-sbom": str(launcher_path().parent),
+        "process-type": request.process_type,
+        "uid": str(request.uid),
+        "gid": str(request.gid),
+    }
+    kept = {name: environment[name] for name in ("SOURCE_DATE_EPOCH", "CNB_EXEC_ENV") if name in environment}
+    lists = {"tag": request.tags[1:], "cache-from": request.cache_from, "cache-to": request.cache_to}
+    parsed = ParsedFlags({name: (value,) for name, value in values.items()} | lists, (request.tags[0],))
+    return resolve(Phase.CREATOR, LATEST_PLATFORM_API, parsed, kept)
+
+
+def _warn_of_paths(workspace: Workspace, paths: BuildPaths, log: BuildLog) -> None:
+    for path in files_with_paths(workspace, paths):
+        log.warning(f"{path} contains the path of this build and will not work in the image")
+        return

@@ -1,0 +1,1 @@
+"""What phases and commands print: lines, colours, sizes and progress."""
