@@ -167,7 +167,7 @@ def _of_unwritable_layers(runs: Runs) -> Iterator[Breach]:
     left = runs.first.layers_dir / directory_name(runs.id)
     if not any(left.iterdir()):
         return
-    user = runs.any_user() if os.geteuid() == 0 else None
+    user = runs.user if os.geteuid() == 0 else None
     conditions = Conditions(as_in_image=user is not None, user=user, writable_layers=False)
     built = runs.build_under(conditions, "unwritable")
     if built.exit_code == 0:

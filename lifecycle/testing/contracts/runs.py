@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -129,9 +129,9 @@ class Runs:
 
     @cached_property
     def without_cache(self) -> Build:
-        """A build after another, with its image alone."""
-        self._require_first()
-        return self._built(self._ordinary).rebuild(cached=False, check=False)
+        """A build after the second, with its image alone; after the first if the second failed."""
+        before = self.second if self.second.error is None else self.first
+        return before.rebuild(cached=False, check=False)
 
     @cached_property
     def anew(self) -> tuple[Build, Build]:
@@ -155,8 +155,9 @@ class Runs:
         """Why this host gives processes no view of their own, ``""`` if it does."""
         return namespaces_refused(self._root / "probe")
 
-    def any_user(self) -> int:
-        """Return a user id that nobody has; skip the test where none can be had."""
+    @cached_property
+    def user(self) -> int:
+        """A user id that nobody has; the test is skipped where none can be had."""
         if os.geteuid() != 0:
             pytest.skip("only root can run a buildpack as another user")
         if self.namespaces_refused:
@@ -173,9 +174,39 @@ class Runs:
         return self._built(self.under(conditions, name))
 
     @cached_property
+    def under_all(self) -> Build:
+        """The build under all the conditions at once under which each build has to pass.
+
+        They are another user, umask 077, no ``HOME`` and a buildpack that can't be written.
+        """
+        user = self.user if os.geteuid() == 0 and not self.namespaces_refused else None
+        conditions = Conditions(
+            as_in_image=user is not None,
+            user=user,
+            umask=0o077,
+            with_home=False,
+            copied=True,
+            writable_modules=False,
+        )
+        return self.build_under(conditions, "all at once")
+
+    @property
+    def in_a_path_with_a_space(self) -> Build:
+        """A build in a directory whose name has spaces."""
+        self._require_first()
+        beside = self._beside_a_neighbour[1]
+        if beside is not None and beside.error is None:
+            return beside
+        return self.build_under(Conditions(copied=True), "path with a space")
+
+    @property
     def disturbed(self) -> Mapping[str, Sequence[str]]:
         """What ``detect`` and ``build`` of the buildpack changed that is not theirs, beside a buildpack with layers."""
-        cnb = self.under(Conditions(copied=True), "disturbed")
+        return self._beside_a_neighbour[0]
+
+    @cached_property
+    def _beside_a_neighbour(self) -> tuple[Mapping[str, Sequence[str]], Build | None]:
+        cnb = self.under(Conditions(copied=True), "beside a neighbour")
         own = f"layers/{directory_name(self.id)}"
         found: dict[str, list[str]] = {}
 
@@ -191,11 +222,8 @@ class Runs:
 
         cnb.around = watched
         neighbour = cnb.script("contract/neighbour", build=_NEIGHBOUR)
-        group: list[TestedModule | Path | str] = [neighbour, *self._group]
-        subject = self.subject
-        with suppress(DetectionError):
-            cnb.build(group, subject.app, files=subject.files, env=subject.env, plan=subject.plan, check=False)
-        return found
+        tried = self._tried(cnb, group=[neighbour, *self._group])
+        return found, None if isinstance(tried, LifecycleError) else tried
 
     def _require_first(self) -> None:
         _ = self.first
@@ -203,10 +231,14 @@ class Runs:
     def _built(self, cnb: Cnb, subject: Subject | None = None) -> Build:
         return _raised(self._tried(cnb, subject))
 
-    def _tried(self, cnb: Cnb, subject: Subject | None = None) -> Build | LifecycleError:
+    def _tried(
+        self, cnb: Cnb, subject: Subject | None = None, *, group: Sequence[TestedModule | Path | str] | None = None
+    ) -> Build | LifecycleError:
         given = subject or self.subject
         try:
-            return cnb.build(self._group, given.app, files=given.files, env=given.env, plan=given.plan, check=False)
+            return cnb.build(
+                group or self._group, given.app, files=given.files, env=given.env, plan=given.plan, check=False
+            )
         except DetectionError as error:
             return error
 
