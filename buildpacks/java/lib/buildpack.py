@@ -91,9 +91,7 @@ def make(context: bp.BuildContext, java: Jdk, store: Path) -> Path:
         ).hexdigest(),
     )
     program = context.cached_layer("maven", types=bp.Types(0), key=wanted, restored=bp.keep_if_same)
-    repository: bp.Layer[dict[str, str]] = context.cached_layer(
-        "m2", types=bp.Types(0), key={}, restored=lambda _old, _new: bp.Keep("a cache")
-    )
+    repository = context.tool_cache("m2")
     layer = context.cached_layer("artifact", types=bp.Types(0), key=key, restored=bp.keep_if_same)
     made = layer.path / "app"
     if layer.restored:
@@ -104,7 +102,7 @@ def make(context: bp.BuildContext, java: Jdk, store: Path) -> Path:
         with bp.log.timed(f"Downloading Maven {wanted['version']}"):
             maven.unpack(wanted["version"], wanted["sha512"], context.env, program.path)
     made.mkdir()
-    run_maven(context, program.path, repository.path, maven.environment(context.env, java.home, store), made)
+    run_maven(context, program.path, repository, maven.environment(context.env, java.home, store), made)
     return made
 
 

@@ -29,11 +29,11 @@ _SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/cert
 
 @dataclass(frozen=True, slots=True)
 class NodeKey:
-    """What a layer of Node.js was made for, and which release it is."""
+    """What a layer of Node.js was made for, and which release it is if that is known."""
 
     wanted: str
     arch: str
-    version: str = ""
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +62,17 @@ def build(context: bp.BuildContext) -> None:
     found.check()
     node = install_node(context, found)
     npm = install_npm(context, node)
-    cache: bp.Layer[dict[str, str]] = context.cached_layer(
-        "npm-cache", types=bp.Types(0), key={}, restored=lambda _old, _new: bp.Keep("a cache")
-    )
     npm_env = {
         **_trusting_the_system(context.env_with(node, npm)),
-        "npm_config_cache": str(cache.path),
+        "npm_config_cache": str(context.tool_cache("npm-cache")),
         "npm_config_update_notifier": "false",
         "npm_config_fund": "false",
         "npm_config_logs_max": "0",
         "npm_config_audit": "false",
     }
-    key = ModulesKey(found.digest, node.metadata.version, npm.metadata["version"], context.target.arch, "production")
+    key = ModulesKey(
+        found.digest, str(node.metadata.version), npm.metadata["version"], context.target.arch, "production"
+    )
     if "build" in found.scripts:
         run_build_script(context, found, key, npm_env)
     modules = context.cached_layer("modules", types=bp.LAUNCH, key=key, restored=bp.keep_if_same)
@@ -97,10 +96,8 @@ def install_node(context: bp.BuildContext, found: App) -> bp.Layer[NodeKey]:
     release: Release | None = None
     if context.env.get("BP_NODE_UPDATE") == "true":
         key, release = choose_node(key, context.env)
-    layer = context.cached_layer("node", key=key, restored=_same_range)
-    if layer.restored:
-        layer.metadata = layer.previous or layer.metadata
-    else:
+    layer = context.cached_layer("node", key=key, restored=bp.keep_if_fits)
+    if not layer.restored:
         from registry import unpack  # noqa: PLC0415  # seldom needed
 
         if release is None:
@@ -202,11 +199,6 @@ def _trusting_the_system(env: dict[str, str]) -> dict[str, str]:
 def _is_simple(script: str) -> bool:
     first = script.split(maxsplit=1)[0]
     return "=" not in first and not set(script) & set("&|;()<>`\n")
-
-
-def _same_range(old: NodeKey, new: NodeKey) -> bp.Keep | bp.Drop:
-    # Without a look into the registry nobody knows of newer releases.
-    return bp.keep_if_same(old if new.version else replace(old, version=""), new)
 
 
 if __name__ == "__main__":

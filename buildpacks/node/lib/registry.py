@@ -45,7 +45,7 @@ def releases(name: str, registry: str) -> dict[str, Release]:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310  # see above
             document: dict[str, Any] = json.load(response)
         return {
-            version: Release(name, version, each["dist"]["integrity"], each["dist"]["tarball"])
+            version: Release(name, version, each["dist"]["integrity"], _of(registry, each["dist"]["tarball"]))
             for version, each in document["versions"].items()
             if "integrity" in each["dist"]
         }
@@ -54,6 +54,11 @@ def releases(name: str, registry: str) -> dict[str, Release]:
         raise bp.BuildpackError(
             f"{registry} tells no releases of {name}: {reason}", fix="check the network and NPM_CONFIG_REGISTRY"
         ) from error
+
+
+def _of(registry: str, tarball: str) -> str:
+    """Return the address at the registry in use: as npm, take its mirrors to have what they name npm's own for."""
+    return registry + tarball.removeprefix(DEFAULT) if tarball.startswith(f"{DEFAULT}/") else tarball
 
 
 def unpack(release: Release, directory: Path) -> None:

@@ -40,15 +40,13 @@ def build(context: bp.BuildContext) -> None:
         reason = source.always or origin.difference(old, new, source.name)
         return bp.Drop(reason) if reason else bp.Keep(f"{source.name}, Python and platform are as in the last build")
 
-    cache: bp.Layer[dict[str, str]] = context.cached_layer(
-        "pip-cache", types=bp.Types(0), key={}, restored=bp.keep_if_same
-    )
+    cache_dir = context.tool_cache("pip-cache")
     layer = context.cached_layer("packages", key=wanted, restored=restored)
     site_dir = layer.path / "python"
     uv = sources.uv_layer(source, context)
     if not layer.restored:
         site_dir.mkdir()
-        sources.install(source, context, site_dir, cache.path, uv)
+        sources.install(source, context, site_dir, cache_dir, uv)
         portable.make_portable(layer.path, site_dir)
     if uv and not (uv.path / "bin").is_dir():
         uv.forget()

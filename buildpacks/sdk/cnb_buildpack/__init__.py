@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cnb_buildpack.files import read_toml, remove, write_atomic, write_toml
     from cnb_buildpack.generating import GenerateContext
     from cnb_buildpack.launch import Launch
-    from cnb_buildpack.layer import Drop, Keep, Layer, Migrate, keep_if_same
+    from cnb_buildpack.layer import Drop, Keep, Layer, Migrate, keep_if_fits, keep_if_same
     from cnb_buildpack.plan import BuildPlan, Plan, PlanEntry, Require, any_true, first, last, union
     from cnb_buildpack.platform import Binding, Platform, Target
     from cnb_buildpack.program import main, run_phase
@@ -84,6 +84,7 @@ __all__ = [
     "capture",
     "fetch",
     "first",
+    "keep_if_fits",
     "keep_if_same",
     "last",
     "log",
@@ -113,7 +114,7 @@ _NAMES = {
     "files": "read_toml remove write_atomic write_toml",
     "generating": "GenerateContext",
     "launch": "Launch",
-    "layer": "Drop Keep Layer Migrate keep_if_same",
+    "layer": "Drop Keep Layer Migrate keep_if_fits keep_if_same",
     "plan": "BuildPlan Plan PlanEntry Require any_true first last union",
     "platform": "Binding Platform Target",
     "program": "main run_phase",

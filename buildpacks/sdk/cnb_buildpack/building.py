@@ -11,7 +11,7 @@ from cnb_buildpack.environment import BUILD, LAUNCH, Types
 from cnb_buildpack.errors import BuildpackError
 from cnb_buildpack.files import read_toml, remove, write_toml
 from cnb_buildpack.launch import Launch
-from cnb_buildpack.layer import Drop, Keep, Layer, LayerStore, Migrate
+from cnb_buildpack.layer import Drop, Keep, Layer, LayerStore, Migrate, keep_if_same
 from cnb_buildpack.plan import Plan
 from cnb_buildpack.sbom import SbomFormat, write_sbom
 
@@ -73,7 +73,9 @@ class BuildContext(Context):
         the metadata is no longer that of a key, and without it such a layer is dropped.  Unless ``layer.restored``,
         the directory is empty.  ``types`` is for whom the layer is, none of them for a mere cache (``Types(0)``).
         """
-        return self.layers.cached(name, types=types, key=key, restored=restored, invalid=invalid, exec_env=exec_env)
+        return self.layers.restorable(
+            name, types=types, cache=True, key=key, restored=restored, invalid=invalid, exec_env=exec_env
+        )
 
     def launch_layer(
         self,
@@ -88,7 +90,14 @@ class BuildContext(Context):
 
         To keep it means that the new image has the layer of the previous one, which nobody downloads.
         """
-        return self.layers.launch(name, key=key, restored=restored, invalid=invalid, exec_env=exec_env)
+        return self.layers.restorable(
+            name, types=LAUNCH, cache=False, key=key, restored=restored, invalid=invalid, exec_env=exec_env
+        )
+
+    def tool_cache(self, name: str) -> Path:
+        """Return a directory for a tool's own cache: a layer that each build gets back as the last one left it."""
+        key: dict[str, str] = {}
+        return self.cached_layer(name, types=Types(0), key=key, restored=keep_if_same).path
 
     def uncached_layer(
         self, name: str, *, types: Types, metadata: Any = None, exec_env: Sequence[str] = ()

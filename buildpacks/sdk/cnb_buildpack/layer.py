@@ -23,7 +23,7 @@ from cnb_buildpack.metadata import MetadataError, from_table, to_table
 from cnb_buildpack.sbom import FORMATS, SbomFormat, write_sbom
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from cnb_buildpack.descriptor import Descriptor
 
@@ -60,9 +60,20 @@ class Migrate(Generic[M]):
 def keep_if_same(old: Any, new: Any) -> Keep | Drop:
     """Decide by equality; the cause names what differs."""
     before, after = to_table(old), to_table(new)
-    changes = [
-        _change(key, before, after) for key in dict.fromkeys((*after, *before)) if before.get(key) != after.get(key)
-    ]
+    return _compare(before, after, dict.fromkeys((*after, *before)))
+
+
+def keep_if_fits(old: Any, new: Any) -> Keep | Drop:
+    """Decide as ``keep_if_same`` by what ``new`` knows: a field that is ``None`` in it is what a build finds out.
+
+    So a layer that was made for ``3.x`` stays with the version that was found then.
+    """
+    before, after = to_table(old), to_table(new)
+    return _compare(before, after, after)
+
+
+def _compare(before: dict[str, Any], after: dict[str, Any], keys: Iterable[str]) -> Keep | Drop:
+    changes = [_change(key, before, after) for key in keys if before.get(key) != after.get(key)]
     if changes:
         return Drop(", ".join(changes))
     return Keep(f"same {', '.join(after)} as in the last build" if after else "as in the last build")
@@ -140,50 +151,37 @@ class LayerStore:
     descriptor: Descriptor
     used: dict[str, Layer[Any]] = field(default_factory=dict)
 
-    def cached(
+    def restorable(
         self,
         name: str,
         *,
         types: Types,
+        cache: bool,
         key: M,
         restored: Callable[[M, M], Keep | Drop | Migrate[M]],
         invalid: Callable[[dict[str, Any], M], Drop | Migrate[M]] | None,
         exec_env: Sequence[str],
     ) -> Layer[M]:
-        """Return a layer that the next build gets back with its contents."""
+        """Return a layer that the next build gets back: with its contents if it is cached, else its metadata alone."""
         path = self._claim(name, exec_env)
-        decision, previous = _decide(path, key, restored, invalid, with_contents=True)
+        decision, previous = _decide(path, key, restored, invalid, with_contents=cache)
         layer = self._carry_out(path, decision, key, previous)
-        return self._use(layer, exec_env, launch=LAUNCH in types, build=BUILD in types, cache=True)
-
-    def launch(
-        self,
-        name: str,
-        *,
-        key: M,
-        restored: Callable[[M, M], Keep | Drop | Migrate[M]],
-        invalid: Callable[[dict[str, Any], M], Drop | Migrate[M]] | None,
-        exec_env: Sequence[str],
-    ) -> Layer[M]:
-        """Return a layer of the app image of which the next build gets back the metadata alone."""
-        path = self._claim(name, exec_env)
-        decision, previous = _decide(path, key, restored, invalid, with_contents=False)
-        layer = self._carry_out(path, decision, key, previous)
-        return self._use(layer, exec_env, launch=True)
+        return self._use(layer, types, exec_env, cache=cache)
 
     def uncached(self, name: str, *, types: Types, metadata: M, exec_env: Sequence[str]) -> Layer[M]:
         """Return an empty layer that the next build does not get back."""
         path = self._claim(name, exec_env)
         layer = self._empty(path, metadata, "not cached", None)
-        return self._use(layer, exec_env, launch=LAUNCH in types, build=BUILD in types)
+        return self._use(layer, types, exec_env, cache=False)
 
     def commit(self) -> None:
         """Let the layers of this build count."""
         for layer in self.used.values():
             layer.commit()
 
-    def _use(self, layer: Layer[M], exec_env: Sequence[str], **types: bool) -> Layer[M]:
-        layer.types, layer.exec_env = types, tuple(exec_env)
+    def _use(self, layer: Layer[M], types: Types, exec_env: Sequence[str], *, cache: bool) -> Layer[M]:
+        layer.types = {"launch": LAUNCH in types, "build": BUILD in types, "cache": cache}
+        layer.exec_env = tuple(exec_env)
         self.used[layer.name] = layer
         return layer
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import sysconfig
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +25,12 @@ _SOURCE_FILES = ("sources.list", "sources.list.d/*", "preferences", "preferences
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What a layer of packages was made of; ``archives`` are those that apt chose then."""
+    """What a layer of packages was made of; ``archives`` are those that apt chose, if it was asked."""
 
     packages: list[str]
     system: str
     sources: str
-    archives: list[str] = field(default_factory=list)
+    archives: list[str] | None = None
 
 
 def install(
@@ -43,19 +43,17 @@ def install(
     ``BuildpackError``, with ``fix`` where apt does not know the packages.
     """
     wanted = Installed(sorted(set(packages)), _system(context), _sources_digest())
-    archives: bp.Layer[dict[str, str]] = context.cached_layer(
-        f"{layer_name}-archives", types=bp.Types(0), key={}, restored=lambda _old, _new: bp.Keep("a cache")
-    )
+    downloads = context.tool_cache(f"{layer_name}-archives")
     with contextlib.ExitStack() as stack:
 
         def look() -> tuple[Apt, tuple[Archive, ...]]:
-            debian = stack.enter_context(apt(archives.path, _status()))
+            debian = stack.enter_context(apt(downloads, _status()))
             debian.update()
             return debian, debian.resolve(wanted.packages, fix)
 
         looked = look() if context.env.get("BP_APT_UPDATE") == "true" else None
         key = wanted if looked is None else replace(wanted, archives=list(map(str, looked[1])))
-        layer = context.cached_layer(layer_name, types=types, key=key, restored=_compare)
+        layer = context.cached_layer(layer_name, types=types, key=key, restored=bp.keep_if_fits)
         if not layer.restored:
             debian, chosen = looked or look()
             for archive, path in debian.download(wanted.packages, chosen).items():
@@ -77,11 +75,6 @@ def relink(root: Path) -> None:
         if os.path.lexists(target):
             path.unlink()
             path.symlink_to(os.path.relpath(target, path.parent))
-
-
-def _compare(old: Installed, new: Installed) -> bp.Keep | bp.Drop:
-    # Without a look into the indexes nobody knows of newer versions.
-    return bp.keep_if_same(old if new.archives else replace(old, archives=[]), new)
 
 
 def _set_paths(layer: bp.Layer[Installed]) -> None:

@@ -52,6 +52,39 @@ def test_a_new_layer_is_an_empty_directory_and_says_so(site, capsys):
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "restored", "cause"),
+    [
+        (Key("3.x", extra="3.1"), Key("3.x"), True, "same lock, python-version as in the last build"),
+        (
+            Key("3.x", extra="3.1"),
+            Key("3.x", extra="3.1"),
+            True,
+            "same lock, python-version, extra as in the last build",
+        ),
+        (Key("3.x", extra="3.1"), Key("3.x", extra="3.2"), False, "extra 3.1 → 3.2"),
+        (Key("3.x", extra="3.1"), Key("4.x"), False, "lock 3.x → 4.x"),
+    ],
+)
+def test_what_a_build_found_out_stays_until_the_wish_changes_or_the_next_build_knows_better(
+    site, old, new, restored, cause
+):
+    first_build(site, old)
+    restore(site)
+    layer = site.build().cached_layer("it", key=new, restored=bp.keep_if_fits)
+    assert (layer.restored, layer.cause) == (restored, cause)
+    assert layer.metadata == (old if restored else new)
+
+
+def test_a_tool_s_cache_comes_back_as_it_was_left_and_is_for_nobody_else(site):
+    context = site.build()
+    (context.tool_cache("downloads") / "kept").touch()
+    context.finish()
+    assert toml(site, "downloads") == {"types": {"cache": True}}
+    restore(site, "downloads")
+    assert (site.build().tool_cache("downloads") / "kept").exists()
+
+
+@pytest.mark.parametrize(
     ("types", "flags"),
     [
         (bp.Types(0), {"cache": True}),
