@@ -41,6 +41,8 @@ class Command:
     """A process to run: ``argv[0]`` is a path, ``env`` the whole environment.
 
     Without ``user`` it is this process's own.  With ``leaves_nothing`` what it left running ends with it.
+    ``enters`` is called by the new process before the program, which may run in another process that it waits for;
+    only a process of one thread can give it.
     """
 
     argv: tuple[str, ...]
@@ -48,6 +50,20 @@ class Command:
     env: Mapping[str, str]
     user: ProcessUser | None = None
     leaves_nothing: bool = False
+    enters: Callable[[], None] | None = None
+
+
+class RunningProcess(Protocol):
+    """A process that leads a group of its own."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit status; raise ``TimeoutError`` or ``TimeoutExpired`` after so many seconds."""
+        ...
 
 
 class Runner(Protocol):
@@ -65,7 +81,7 @@ class RunningProcesses:
     """The processes of ``run_process``, in whatever threads, for the signal that ends this program."""
 
     def __init__(self) -> None:
-        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._processes: set[RunningProcess] = set()
         self.ending = False
 
     def end(self) -> None:
@@ -85,14 +101,14 @@ class RunningProcesses:
         self._signal(signal.SIGKILL)
 
     @contextlib.contextmanager
-    def running(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def running(self, process: RunningProcess) -> Iterator[None]:
         """Count ``process`` in; whatever ends the block early ends it too."""
         self._processes.add(process)
         try:
             yield
         except BaseException:
             _send(process, signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            with contextlib.suppress(subprocess.TimeoutExpired, TimeoutError):
                 process.wait(_GRACE)
             # Its children may be there still.
             _send(process, signal.SIGKILL)
@@ -108,7 +124,7 @@ class RunningProcesses:
 RUNNING = RunningProcesses()
 
 
-def _send(process: subprocess.Popen[bytes], number: int) -> None:
+def _send(process: RunningProcess, number: int) -> None:
     with contextlib.suppress(OSError):
         os.killpg(process.pid, number)
 
@@ -134,7 +150,10 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
             user=None if user is None else user.uid,
             group=None if user is None else user.gid,
             extra_groups=None if user is None else user.groups,
+            preexec_fn=command.enters,  # noqa: PLW1509  # given by processes of one thread only
         )
+    except subprocess.SubprocessError as error:
+        raise LifecycleError("can't be started where it has to run, see above", where=command.argv[0]) from error
     except OSError as error:
         raise LifecycleError(
             f"can't be started: {os.strerror(error.errno or 0)}",

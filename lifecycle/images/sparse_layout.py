@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import ImageError
+from lifecycle.errors import CorruptImageError, ImageError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.images.layout import DirectoryStore
 from lifecycle.images.layout_files import blob_name
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from lifecycle.images.layout_image import LayoutImage
     from lifecycle.images.registry.image import RegistryImage
+    from lifecycle.images.store import Image
     from lifecycle.layers.blob import LayerBlob
     from lifecycle.oci.config import ImageConfig
     from lifecycle.oci.digest import DiffId
@@ -64,7 +65,7 @@ def find_base(directory: Path, reference: str) -> LayoutImage:
     return found
 
 
-def save_extended(directory: Path, base: LayoutImage, config: ImageConfig, layers: Sequence[LayerBlob]) -> Path:
+def save_extended(directory: Path, base: Image, config: ImageConfig, layers: Sequence[LayerBlob]) -> Path:
     """Make the image on ``base`` the only one in ``directory``, with the blobs of ``layers`` alone; return its path.
 
     What was there before goes.  Raises ``LifecycleError``.
@@ -94,7 +95,7 @@ def save_extended(directory: Path, base: LayoutImage, config: ImageConfig, layer
 class _WithoutBlobs:
     """An image none of whose layers are to be copied, be they there or not."""
 
-    image: LayoutImage
+    image: Image
 
     @property
     def name(self) -> str:
@@ -119,4 +120,4 @@ class _WithoutBlobs:
         return False
 
     def blob(self, descriptor: Descriptor) -> Iterator[bytes]:
-        return self.image.blob(descriptor)
+        raise CorruptImageError(f"has no blob {descriptor.digest}", where=self.name)

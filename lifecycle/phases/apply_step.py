@@ -1,4 +1,4 @@
-"""Carries out the steps of Dockerfiles on the file system of this container and makes their layers.
+"""Carries out the steps of Dockerfiles on the file system of an image and makes their layers.
 
 Reference: the extender's Dockerfile applier; what it ignores is no part of any layer.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExtendError, LifecycleError
 from lifecycle.executables.process import Command, ProcessUser
 from lifecycle.rootfs.apply import apply_layer
 from lifecycle.rootfs.changes import ChangesLayer
-from lifecycle.rootfs.container import is_ignored
+from lifecycle.rootfs.container import is_ignored, make_mount_points
 from lifecycle.rootfs.copy import copy_into, make_directory
 from lifecycle.rootfs.paths import resolved
 from lifecycle.rootfs.snapshot import Changes, Snapshot, in_order, take_snapshot
@@ -23,10 +24,10 @@ from lifecycle.rules.extensions.step_chain import step_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from lifecycle.cache.extension_steps import ExtensionCache, MadeLayer
     from lifecycle.executables.process import Runner
+    from lifecycle.images.store import Image
     from lifecycle.layers.blob import LayerBlob
     from lifecycle.oci.digest import DiffId
     from lifecycle.rootfs.context import BuildContext, Source
@@ -34,28 +35,54 @@ if TYPE_CHECKING:
     from lifecycle.rules.extensions.dockerfile_steps import Step
 
 _LOG = logging.getLogger(__name__)
+_SCRIPT = "script"
 _SCRIPT_MODE = 0o755
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 _SHOWN = 200
 
 
-@dataclass(slots=True)
-class StepRunner:
-    """The file system of an image that is being extended; ``root`` is ``/`` but in tests.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRoot:
+    """The file system of an image that is being extended: ``path`` is ``/`` in a container of it.
 
-    ``work_dir`` is for scripts and has to be among the paths ``ignored``, which are in no layer.  Steps that the cache
-    knows are put onto the file system only when somebody has to see what they did.
+    Paths that are ``ignored``, absolute in the image, become no part of a layer.  ``work_dir`` is for scripts; commands
+    see it as ``work_dir_inside``, which has to be among those.  The layers of ``missing`` are yet to be unpacked.
+    At ``mounted`` commands see something else than the image's files; a directory's name ends with a slash.
     """
 
-    root: Path
+    path: Path = Path("/")
     ignored: frozenset[bytes]
     work_dir: Path
+    work_dir_inside: str
+    missing: Image | None = None
+    mounted: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class StepRunner:
+    """An image that is being extended.
+
+    Steps that the cache knows are put onto the file system only when somebody has to see what they did; so are the
+    layers that it lacks.
+    """
+
+    image: ImageRoot
     cache: ExtensionCache
     run: Runner
     output: Callable[[bytes], None]
     process_env: Mapping[str, str]
     _snapshot: Snapshot | None = None
     _pending: list[LayerBlob] = field(default_factory=list)
+    _complete: bool = False
+    _ignored: frozenset[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ignored = self.image.ignored
+
+    @property
+    def root(self) -> Path:
+        """Where the file system is."""
+        return self.image.path
 
     def carry_out(
         self, step: Step, context: BuildContext, *, previous: str, layers: Sequence[DiffId], where: str
@@ -89,7 +116,13 @@ class StepRunner:
         return key, self.cache.add(key, ChangesLayer(self.root, changes) if changes else None)
 
     def settle(self) -> None:
-        """Put onto the file system what cached steps made."""
+        """Put onto the file system what it lacks, and what cached steps made."""
+        base = self.image.missing
+        if base is not None and not self._complete:
+            for diff_id in base.config.diff_ids:
+                apply_layer(base.layer(diff_id), self.root, where=f"{base.name}: {diff_id}", keeps_times=True)
+            self._complete = True
+            self._make_mount_points()
         for blob in self._pending:
             apply_layer(blob.uncompressed(), self.root, where=blob.digest)
             self._snapshot = None
@@ -114,16 +147,17 @@ class StepRunner:
         return Changes(tuple(written))
 
     def _run(self, step: Step, action: RunAction, where: str) -> Changes:
-        before = self._snapshot or take_snapshot(self.root, ignored=self.ignored)
+        self._make_mount_points()
+        before = self._snapshot or take_snapshot(self.root, ignored=self._ignored)
         self._snapshot = None
         identity = find_identity(self.root, step.user)
         make_directory(self.root, step.working_dir, (0, 0))
         argv = action.argv
         if action.script:
-            script = self.work_dir / "script"
+            script = self.image.work_dir / _SCRIPT
             script.write_text(action.script)
             script.chmod(_SCRIPT_MODE)
-            argv = (str(script),)
+            argv = (f"{self.image.work_dir_inside}/{_SCRIPT}",)
         command = Command(
             argv,
             resolved(self.root, step.working_dir),
@@ -138,8 +172,11 @@ class StepRunner:
         if status != 0:
             ending = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
             raise ExtendError(f"{shown(step)} {ending}", where=where)
-        self._snapshot = take_snapshot(self.root, ignored=self.ignored)
+        self._snapshot = take_snapshot(self.root, ignored=self._ignored)
         return before.changes_to(self._snapshot)
+
+    def _make_mount_points(self) -> None:
+        self._ignored |= make_mount_points(self.root, self.image.mounted)
 
     def _environment(self, step: Step, identity: Identity) -> dict[str, str]:
         """Return the variables of the image and its arguments, a home, and the proxies of this process.
@@ -151,7 +188,7 @@ class StepRunner:
         return {**proxies, "HOME": home, **step.env}
 
     def _kept(self, paths: Iterable[bytes]) -> list[bytes]:
-        return [path for path in paths if not is_ignored(path, self.ignored)]
+        return [path for path in paths if not is_ignored(path, self._ignored)]
 
 
 def shown(step: Step) -> str:

@@ -1,4 +1,4 @@
-"""Extension: the Dockerfiles of image extensions are applied to the file system of this container.
+"""Extension: the Dockerfiles of image extensions are applied to the file system of an image.
 
 Spec: image_extension.md "Phase: Extension", platform.md "extender".  Reference: phase/extender.go.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExtendError, LifecycleError
@@ -28,6 +27,7 @@ from lifecycle.rules.extensions.step_chain import start_of_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from lifecycle.cache.extension_steps import ExtensionCache
     from lifecycle.executables.process import Runner
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lifecycle.model.group import Group
     from lifecycle.oci.config import ImageConfig
     from lifecycle.oci.digest import DiffId
+    from lifecycle.phases.apply_step import ImageRoot
     from lifecycle.rules.extensions.dockerfile_steps import Applied
 
 _LOG = logging.getLogger(__name__)
@@ -59,18 +60,15 @@ class ExtensionDockerfile:
 class ExtendInputs:
     """Everything that an extension depends on; paths are absolute.
 
-    ``base`` is the image whose file system is at ``root``, which is this process's own but in tests.  ``ignored`` are
-    absolute paths that become no part of a layer, ``work_dir`` has to be among them.
+    ``base`` is the image whose file system is that of ``root``.
     """
 
     kind: Kind
     dockerfiles: Sequence[ExtensionDockerfile]
-    work_dir: Path
-    ignored: frozenset[bytes]
+    root: ImageRoot
     base: Image
     build_id: str
     process_env: Mapping[str, str]
-    root: Path = Path("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def extend(inputs: ExtendInputs, *, run: Runner, output: Callable[[bytes], None]
     Raises ``ExtendError``.
     """
     with _translated():
-        runner = StepRunner(inputs.root, inputs.ignored, inputs.work_dir, cache, run, output, inputs.process_env)
+        runner = StepRunner(inputs.root, cache, run, output, inputs.process_env)
         extension = _Extension(inputs, runner)
         for dockerfile in inputs.dockerfiles:
             extension.apply(dockerfile)

@@ -24,15 +24,19 @@ if TYPE_CHECKING:
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY_MODE = 0o755
+_WHITEOUT = os.fsdecode(WHITEOUT)
+_OPAQUE = f"{_WHITEOUT}.opq"
+_NANO = 10**9
+_LAST_TIME = (1 << 33) * _NANO
 
 
-def apply_layer(chunks: Iterable[bytes], root: Path, *, where: str = "layer") -> None:
-    """Apply a layer of this program's to the file system at ``root``; its whiteouts remove files.
+def apply_layer(chunks: Iterable[bytes], root: Path, *, where: str = "layer", keeps_times: bool = False) -> None:
+    """Apply a layer to the file system at ``root``; its whiteouts remove what other layers put there.
 
-    Raises ``ExtendError`` where the file system can't take it, ``UnsafeArchiveError`` and ``VerificationError`` for
-    what is no layer.
+    Files have the constant time of this program's layers unless the layer ``keeps_times``.  Raises ``ExtendError``
+    where the file system can't take it, ``UnsafeArchiveError`` and ``VerificationError`` for what is no layer.
     """
-    _Target(root, "/", where).unpack(chunks, whiteouts=True)
+    _Target(root, "/", where, keeps_times=keeps_times).unpack(chunks, whiteouts=True)
 
 
 def unpack_archive(
@@ -50,12 +54,21 @@ def unpack_archive(
 class _Target:
     """A directory of an image that a tar is unpacked to."""
 
-    def __init__(self, root: Path, directory: str, where: str, owner: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        directory: str,
+        where: str,
+        owner: tuple[int, int] | None = None,
+        *,
+        keeps_times: bool = False,
+    ) -> None:
         self._root = root
         self._top = resolved(root, directory)
         self._where = where
         self._owner = owner
-        self._modes: dict[Path, tuple[int, int, int]] = {}
+        self._keeps_times = keeps_times
+        self._directories: dict[Path, tuple[int, int, int, int]] = {}
         self.written: set[bytes] = set()
 
     def unpack(self, chunks: Iterable[bytes], *, whiteouts: bool) -> None:
@@ -66,19 +79,22 @@ class _Target:
                 place = self._place(member.entry.name)
                 if place is None:
                     continue
-                if whiteouts and place.name.startswith(os.fsdecode(WHITEOUT)):
-                    _remove(place.with_name(place.name.removeprefix(os.fsdecode(WHITEOUT))))
+                if whiteouts and place.name.startswith(_WHITEOUT):
+                    self._white_out(place)
                     continue
                 self._write(member.entry, member.stored, place, member.content)
                 self.written.add(b"/" + os.fsencode(place.relative_to(self._root)))
-            for path, (mode, uid, gid) in sorted(self._modes.items(), reverse=True):
-                os.chown(path, uid, gid, follow_symlinks=False)
-                path.chmod(mode)
-                os.utime(path, (MTIME, MTIME))
+            for path, (mode, uid, gid, time) in sorted(self._directories.items(), reverse=True):
+                if path.is_dir() and resolved(self._root, f"/{path.relative_to(self._root)}") == path:
+                    os.chown(path, uid, gid, follow_symlinks=False)
+                    path.chmod(mode)
+                    os.utime(path, ns=(time, time))
         except OSError as error:
             raise ExtendError(
                 f"can't be unpacked: {error.strerror}", where=f"{self._where}: {error.filename or self._top}"
             ) from error
+        except OverflowError as error:
+            raise UnsafeArchiveError("has an entry with an owner or device that can't be", where=self._where) from error
 
     def _place(self, name: bytes) -> Path | None:
         """Return where an entry goes, its directory being made; ``None`` for the target itself."""
@@ -99,13 +115,36 @@ class _Target:
 
     def _make_parents(self, parent: Path) -> None:
         missing = []
-        while not parent.exists() and parent not in self._modes:
+        while not parent.exists():
             missing.append(parent)
             parent = parent.parent
         for each in reversed(missing):
             each.mkdir(_DIRECTORY_MODE)
-            self._modes[each] = (_DIRECTORY_MODE, *(self._owner or (0, 0)))
+            self._directories[each] = (_DIRECTORY_MODE, *(self._owner or (0, 0)), MTIME * _NANO)
             self.written.add(b"/" + os.fsencode(each.relative_to(self._root)))
+
+    def _white_out(self, place: Path) -> None:
+        """Remove what a whiteout names, or what other layers have in the directory of an opaque one."""
+        name = place.name.removeprefix(_WHITEOUT)
+        if name == _OPAQUE:
+            self._clear(place.parent, {path for each in self.written for path in _with_parents(each)})
+        elif name in {"", ".", ".."}:
+            raise UnsafeArchiveError(f"has the whiteout {place.name!r}", where=self._where)
+        elif not name.startswith(_WHITEOUT):  # else it is a note of aufs
+            _remove(place.with_name(name))
+
+    def _clear(self, directory: Path, kept: set[bytes]) -> None:
+        if directory.is_symlink() or not directory.is_dir():
+            return
+        for each in list(directory.iterdir()):
+            if b"/" + os.fsencode(each.relative_to(self._root)) not in kept:
+                _remove(each)
+            else:
+                self._clear(each, kept)
+
+    def _time(self, stored: Stored) -> int:
+        """Return the time that a file gets, in nanoseconds."""
+        return min(max(stored.mtime, 0), _LAST_TIME) if self._keeps_times else MTIME * _NANO
 
     def _write(self, entry: Entry, stored: Stored, place: Path, content: Iterator[bytes]) -> None:
         uid, gid = self._owner or (entry.uid, entry.gid)
@@ -114,7 +153,7 @@ class _Target:
             if place.is_symlink() or not place.is_dir():
                 _remove(place)
                 place.mkdir(0o700)
-            self._modes[place] = (mode, uid, gid)
+            self._directories[place] = (mode, uid, gid, self._time(stored))
             return
         if entry.kind == Kind.HARD_LINK:
             source = self._place(entry.linkname)
@@ -125,10 +164,11 @@ class _Target:
                 os.link(source, place, follow_symlinks=False)
             return
         _remove(place)
+        time = self._time(stored)
         if entry.kind == Kind.SYMLINK:
             place.symlink_to(os.fsdecode(entry.linkname))
             os.chown(place, uid, gid, follow_symlinks=False)
-            os.utime(place, (MTIME, MTIME), follow_symlinks=False)
+            os.utime(place, ns=(time, time), follow_symlinks=False)
             return
         self._make(entry, place, content)
         os.chown(place, uid, gid, follow_symlinks=False)
@@ -136,7 +176,7 @@ class _Target:
         place.chmod(mode)
         if CAPABILITY_RECORD in stored.records:
             os.setxattr(place, CAPABILITY, stored.records[CAPABILITY_RECORD], follow_symlinks=False)
-        os.utime(place, (MTIME, MTIME))
+        os.utime(place, ns=(time, time))
 
     def _make(self, entry: Entry, place: Path, content: Iterator[bytes]) -> None:
         match entry.kind:
@@ -164,3 +204,9 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
+
+
+def _with_parents(path: bytes) -> Iterator[bytes]:
+    while path:
+        yield path
+        path = path[: path.rindex(b"/")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExtendError
 from lifecycle.files.ownership import mount_points
+from lifecycle.rootfs.paths import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +18,9 @@ _VARIABLES = ("container", "KUBERNETES_SERVICE_HOST")
 _CONTROL_GROUPS = (b"docker", b"kubepods", b"containerd", b"libpod", b"lxc", b"crio", b"garden", b"buildkit")
 _NEVER = ("/proc", "/sys", "/dev", "/kaniko", "/var/run", "/.dockerenv", "/etc/mtab")
 """What no image has, whatever is mounted there; ``/var/run`` and ``/etc/mtab`` are links in many containers."""
+
+_NAMES = ("/etc/hostname", "/etc/hosts", "/etc/resolv.conf")
+"""What container engines write."""
 
 
 def check_container(environment: Mapping[str, str], *, root: Path = Path("/")) -> None:
@@ -48,6 +52,31 @@ def ignored_paths(directories: Iterable[Path]) -> frozenset[bytes]:
     for each in directories:
         paths |= {os.path.abspath(each), os.path.realpath(each)}  # noqa: PTH100  # links stay in one of them
     return frozenset(os.fsencode(path) for path in paths - {"/"})
+
+
+def ignored_names(names: Iterable[str]) -> frozenset[bytes]:
+    """Return the absolute paths that are in no layer where ``names`` alone are mounted."""
+    return frozenset(os.fsencode(name.rstrip("/")) for name in (*_NEVER, *_NAMES, *names))
+
+
+def make_mount_points(root: Path, names: Iterable[str]) -> frozenset[bytes]:
+    """Make what is missing of ``names`` in an image; one that ends with a slash is a directory.
+
+    Returns the absolute paths in the image to which links lead from the names.  Raises ``ExtendError``.
+    """
+    found = set()
+    for name in names:
+        place = resolved(root, name)
+        try:
+            if name.endswith("/"):
+                place.mkdir(parents=True, exist_ok=True)
+            else:
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.touch()
+        except OSError as error:
+            raise ExtendError(f"nothing can be mounted there: {error.strerror}", where=name) from error
+        found.add(b"/" + os.fsencode(place.relative_to(root)))
+    return frozenset(found)
 
 
 def is_ignored(path: bytes, ignored: frozenset[bytes]) -> bool:

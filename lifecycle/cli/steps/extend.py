@@ -16,6 +16,7 @@ from lifecycle.cache.extension_steps import ExtensionCache, open_extension_cache
 from lifecycle.errors import ExtendError, InvalidInputError, LifecycleError, PlatformApiError
 from lifecycle.images.sparse_layout import find_base, save_extended
 from lifecycle.model.api import BuildpackApi, PlatformFeature
+from lifecycle.phases.apply_step import ImageRoot
 from lifecycle.phases.extend import ExtendInputs, extend, find_dockerfiles
 from lifecycle.rootfs.container import check_container, check_root, ignored_paths
 from lifecycle.rules.extensions.dockerfiles import Kind
@@ -89,8 +90,7 @@ def extend_image(
             inputs = ExtendInputs(
                 kind=kind,
                 dockerfiles=dockerfiles,
-                work_dir=work_dir,
-                ignored=ignored,
+                root=ImageRoot(ignored=ignored, work_dir=work_dir, work_dir_inside=str(work_dir)),
                 base=base,
                 build_id=str(uuid.uuid4()),
                 process_env=environment,

@@ -143,6 +143,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
                     log,
                     seen=seen,
                     source=app,
+                    work_dir=workspace.run_image,
                     steps=steps,
                     warn=warn,
                     open_caches=sources,

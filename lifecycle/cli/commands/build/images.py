@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cli.stores.locations import IN_FILES, Location, Place, read_source
 from lifecycle.cli.stores.opening import open_store
-from lifecycle.errors import ImageNotFoundError
+from lifecycle.errors import ImageError, ImageNotFoundError
 from lifecycle.images.image_platform import host_platform
 from lifecycle.images.layout import LayoutStore
 from lifecycle.images.layout_image import LayoutImage
@@ -39,6 +39,18 @@ class BuildImages:
     def with_run_image(self, name: str) -> BuildImages:
         """Return the store of the same build on another run image."""
         return BuildImages(self._result, run_image=name, remote=self._remote)
+
+    def reopened(self) -> BuildImages:
+        """Return the same store with connections of its own; raise ``ImageError`` if the run image is another now."""
+        found = BuildImages(self._result, run_image=self._run_image, remote=replace(self._remote))
+        if found.run_image.reference != self._base.reference:
+            raise ImageError("the run image was replaced meanwhile", where=self._run_image, remedy="build again")
+        return found
+
+    @property
+    def run_image(self) -> Image:
+        """The run image."""
+        return self._base
 
     def find(self, name: str) -> Image | None:
         """Return the run image by its name or reference, anything else from the destination."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lifecycle.cli.caches.repository import lease_cache, share_build, with_own_layers
 from lifecycle.cli.caches.sources import use_of
 from lifecycle.cli.caches.targets import open_targets
+from lifecycle.cli.commands.build.extension import check_dockerfiles, extend_run_image
 from lifecycle.cli.commands.build.paths import APP, LAYERS
 from lifecycle.cli.steps.analyze import analyze
 from lifecycle.cli.steps.build import build, build_inputs, with_step_keys
@@ -17,7 +18,7 @@ from lifecycle.cli.steps.image_paths import ImagePaths
 from lifecycle.cli.steps.inputs import exec_env, known_target
 from lifecycle.cli.steps.restore import restore
 from lifecycle.cli.stores.phase import cache_images, open_cache
-from lifecycle.errors import BuildpackDetectError, GenerateError, LifecycleError, NoGroupDetectedError
+from lifecycle.errors import BuildpackDetectError, LifecycleError, NoGroupDetectedError
 from lifecycle.executables.process import run_process
 from lifecycle.phases.restore_run_image import identify_run_image
 from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
@@ -46,11 +47,15 @@ def run_phases(
     *,
     seen: Settings,
     source: Path,
+    work_dir: Path,
     steps: BuildSteps,
     warn: Callable[[], None],
     open_caches: Callable[..., CacheSources],
 ) -> None:
-    """Run the phases; those that run buildpacks have the paths of ``seen``, and the app is a copy of ``source``."""
+    """Run the phases; those that run buildpacks have the paths of ``seen``, and the app is a copy of ``source``.
+
+    ``work_dir`` does not exist; a run image that is to be extended is unpacked there.
+    """
     paths = ImagePaths(LAYERS, APP, normalise_ancestors=True)
     cache = open_cache(settings, remote, progress=log.progress)
     targets = open_targets(settings, remote, progress=log.progress)
@@ -62,6 +67,7 @@ def run_phases(
     found = _detect(seen, analyzed, environment, log)
     log.group(found.group)
     steps.detected(found.group)
+    to_extend = check_dockerfiles(found)
     images, found = _follow_extensions(settings, analyzed, found, images, log)
     log.heading("Restoring")
     lease = lease_cache(settings, remote)
@@ -79,6 +85,9 @@ def run_phases(
     taken = use.elsewhere if use else {}
     shared = share_build(settings, remote, found.analyzed, images=images, taken=taken, lease=lease, source_dir=source)
     steps.restored()
+    if to_extend:
+        log.heading("Extending")
+        extend_run_image(settings, found.group, images, work_dir=work_dir, environment=environment, output=log.output)
     log.heading("Building")
     metadata = build(
         seen,
@@ -175,18 +184,7 @@ def _detect(
 def _follow_extensions(
     settings: Settings, analyzed: Analyzed, found: DetectedGroup, images: BuildImages, log: BuildLog
 ) -> tuple[BuildImages, DetectedGroup]:
-    """Return the images and the analysis with the run image that extensions chose.
-
-    Raises ``GenerateError`` when a Dockerfile would have to be applied: a build on the host has no build image, and
-    the run image is a file.
-    """
-    for dockerfile in found.dockerfiles:
-        if dockerfile.applies:
-            raise GenerateError(
-                f"extension {dockerfile.extension_id} wrote a {dockerfile.kind.file_name} with instructions, "
-                f"and applying them needs the extender",
-                remedy="build with an order without this extension, or in a platform that runs the extender",
-            )
+    """Return the images and the analysis with the run image that extensions chose."""
     before, after = analyzed.run_image, found.analyzed.run_image
     if after is None or before is None or after.reference == before.reference:
         return images, found

@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import LaunchError, LifecycleError
+from lifecycle.files.removal import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,6 +95,11 @@ class Workspace:
         """The mount point of the build's own view of the file system."""
         return self.path / "root"
 
+    @property
+    def run_image(self) -> Path:
+        """The run image while it is being extended."""
+        return self.path / "run-image"
+
 
 def new_workspace(parent: Path) -> Workspace:
     """Make the directories of a build below ``parent`` and hold them until this process ends.
@@ -165,9 +170,9 @@ def keep_failed(workspace: Workspace, state: Path) -> None:
 
 def _remove(path: Path) -> None:
     """Remove a build's directory, unless its mount point shows anything: what is below that is the host."""
-    with suppress(OSError):
+    with suppress(OSError, LifecycleError):
         Workspace(path).root.rmdir()
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
 
 
 def remove_build(path: Path) -> bool:
