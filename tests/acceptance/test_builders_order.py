@@ -1,6 +1,7 @@
 """``lifecycle build`` with the order of a builder: its groups, its image extensions."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -97,15 +98,22 @@ def test_a_run_dockerfile_switches_the_run_image(lifecycle, builder, tmp_path):
     assert again.stdout == done.stdout or not (done.paths_are_of_image and again.paths_are_of_image)
 
 
-@pytest.mark.parametrize(
-    ("kind", "text"), [("build", f"{FROM_BASE}RUN true"), ("run", f"{FROM_BASE}RUN true"), ("run", "FROM a\nRUN true")]
-)
-def test_a_dockerfile_with_instructions_is_refused_by_name(lifecycle, builder, kind, text):
-    builder.extension("exit 0", **{kind: text})
+def test_a_build_dockerfile_with_instructions_is_refused_by_name(lifecycle, builder):
+    builder.extension("exit 0", build=f"{FROM_BASE}RUN true", run=f"{FROM_BASE}RUN true")
     done = lifecycle(*builder.arguments(), check=False)
     assert done.returncode == 92
-    assert f"error: extension my/ext wrote a {kind}.Dockerfile with instructions" in done.stderr
-    assert "the extender" in done.stderr
+    assert "error: extension my/ext wrote a build.Dockerfile with instructions, which would change this" in done.stderr
+    assert "a platform that runs the extender" in done.stderr
+    assert not (builder.root / "image").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can")
+@pytest.mark.parametrize("text", [f"{FROM_BASE}RUN true", "FROM a\nRUN true"])
+def test_a_run_dockerfile_with_instructions_needs_root(lifecycle, builder, text):
+    builder.extension("exit 0", run=text)
+    done = lifecycle(*builder.arguments(), check=False)
+    assert done.returncode == 92
+    assert "error: extension my/ext wrote a run.Dockerfile with instructions, and only root can" in done.stderr
     assert not (builder.root / "image").exists()
 
 
