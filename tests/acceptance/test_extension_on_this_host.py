@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle.cli.remote_stores import RemoteStores
+from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.files.ownership import mount_points
 from lifecycle.images.image_platform import host_platform
 from lifecycle.images.layout import DirectoryStore
