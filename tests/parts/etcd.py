@@ -41,7 +41,7 @@ class Etcd:
                 stdout=log,
                 stderr=log,
             )  # fmt: skip
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             try:
                 with urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:

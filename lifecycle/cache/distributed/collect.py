@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.collected import Collected, Told, Work
 from lifecycle.cache.distributed.collection import DEFAULT_GRACE, FENCE, HOUR, Round, next_round
-from lifecycle.cache.distributed.file_repository import FileRepository
+from lifecycle.cache.distributed.deciding_registry import read_first
 from lifecycle.cache.distributed.inventory import Inventory, take_inventory
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publish import fetch_publication
-from lifecycle.cache.distributed.registry_repository import RegistryRepository
 from lifecycle.cache.distributed.retention import Policy, kept
 from lifecycle.cache.distributed.retention_tags import Ended, Unneeded
-from lifecycle.cache.distributed.tags import Closed, Decided
+from lifecycle.cache.distributed.tags import Closed, Decided, First
 from lifecycle.cache.distributed.usage import NOTE_TYPE, BuildNote, read_note
-from lifecycle.errors import CacheError, CorruptImageError, RegistryBusyError, RegistryError, VerificationError
-from lifecycle.oci.digest import Digest
+from lifecycle.errors import CorruptImageError, RegistryBusyError, VerificationError
 from lifecycle.oci.manifest import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lifecycle.cache.distributed.repository import Repository
+    from lifecycle.cache.distributed.repository import KeptRepository
     from lifecycle.cache.distributed.retention_tags import Made
+    from lifecycle.oci.digest import Digest
 
 _LOG = logging.getLogger(__name__)
-_NOT_DELETING = frozenset({400, 405, 501})
 _UNREADABLE = (CorruptImageError, VerificationError)
 
 
@@ -39,7 +36,7 @@ _UNREADABLE = (CorruptImageError, VerificationError)
 class Collector:
     """Takes out of ``repository`` what ``policy`` does not keep, ``grace`` seconds after it was first seen to be so."""
 
-    repository: Repository
+    repository: KeptRepository
     policy: Policy = field(default_factory=Policy)
     grace: float = DEFAULT_GRACE
     clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -50,7 +47,7 @@ class Collector:
 
     def plan(self) -> Collected:
         """Say what a collection would do if nothing else happened; raise ``CacheError`` or ``ImageError``."""
-        now, first = self.repository.log.now(), self.repository.log.names()
+        now, first = self.repository.log.now(), self.repository.names()
         names, confirmed = set(first), frozenset[str]()
         written = removed = 0
         while not (planned := self._round(names, now, confirmed)).empty:
@@ -71,20 +68,20 @@ class Collector:
 
         Raises ``CacheError`` for a registry that deletes nothing, before anything was changed; ``ImageError``.
         """
-        self._check_deletion()
+        self.repository.check_deletion()
         log = self.repository.log
-        first = names = log.names()
+        first = names = self.repository.names()
         now, confirmed = log.now(), frozenset[str]()
         last: tuple[Round, frozenset[str]] | None = None
         mended = False
         while True:
             began = self.clock()
-            now, names = log.now(), log.names()
+            now, names = log.now(), self.repository.names()
             planned = self._round(names, now, confirmed)
             if planned.empty:
                 break
             if last == (planned, names):
-                if not self._mended() or mended:
+                if mended or not self.repository.mend():
                     self._stuck |= {*planned.removes} & names
                     break
                 mended = True
@@ -100,6 +97,7 @@ class Collector:
 
     def _round(self, names: set[str] | frozenset[str], now: int, confirmed: frozenset[str]) -> Round:
         inventory = take_inventory(names)
+        self._read_firsts(inventory)
         notes = self._read_notes(inventory)
         found = kept(inventory, notes, self.policy, now)
         return next_round(inventory, found, notes, now=now, grace=self.grace, confirmed=confirmed)
@@ -127,41 +125,23 @@ class Collector:
                 return
             # What is listed still is tried again, after tags were mended.
             with contextlib.suppress(RegistryBusyError):
-                self._remove(name)
+                self.repository.remove(name)
                 self._removed += 1
-
-    def _remove(self, name: str) -> None:
-        repository = self.repository
-        repository.log.remove(name)
-        # Where builders agree elsewhere, the registry has names of its own for records.
-        if isinstance(repository, RegistryRepository) and repository.log is not repository.tags:
-            repository.tags.remove(name)
-
-    def _mended(self) -> bool:
-        """Mend what keeps a registry from deleting tags; say whether there was anything."""
-        repository = self.repository
-        return isinstance(repository, RegistryRepository) and repository.tags.mend() > 0
-
-    def _check_deletion(self) -> None:
-        if not isinstance(self.repository, RegistryRepository):
-            return
-        try:
-            self.repository.tags.remove_digest(Digest(f"sha256:{secrets.token_hex(32)}"))
-        except RegistryError as error:
-            if error.status not in _NOT_DELETING:
-                raise
-            raise CacheError(
-                f"the registry deletes nothing (status {error.status}), so nothing was changed",
-                where=self.repository.name,
-                remedy="allow deletion in its configuration (docker-registry: storage.delete.enabled), or begin a "
-                "cache under another name and remove this one by the registry's own means; --dry-run says what could "
-                "go",
-            ) from error
 
     def _read_notes(self, inventory: Inventory) -> dict[Made, BuildNote]:
         for made in inventory.made - self._notes.keys():
             self._notes[made] = self._note(made)
         return {made: note for made in inventory.made if (note := self._notes[made]) is not None}
+
+    def _read_firsts(self, inventory: Inventory) -> None:
+        """Ask the place which records it says to be first, where nobody has said so in a name."""
+        for (key, generation), found in inventory.generations.items():
+            if found.firsts and not found.decided and generation == inventory.open_generation(key):
+                name = First(key, generation).name
+                where = f"{self.repository.name}:{name}"
+                with contextlib.suppress(RegistryBusyError, *_UNREADABLE):
+                    data = self.repository.tagged(name)
+                    found.first = None if data is None else read_first(data, name, where=where)
 
     def _note(self, made: Made) -> BuildNote | None:
         where = f"{self.repository.name}@{made.note}"
@@ -175,11 +155,9 @@ class Collector:
 
     def _sweep(self, now: int) -> tuple[int, int]:
         repository = self.repository
-        if not isinstance(repository, FileRepository):
-            return 0, 0
 
         def referenced() -> set[Digest]:
-            found = take_inventory(repository.log.names())
+            found = take_inventory(repository.names())
             manifests = {*found.stored, *(made.note for made in found.made)}
             blobs = set(manifests)
             for digest in manifests:

@@ -11,7 +11,8 @@ deleted unless somebody announced its publication (``u``) before: of two who bot
 one sees the other.
 
 Ballots and votes are of no more use once their outcome is in every listing.  A generation that was voted on and left
-by dead builders is decided by carrying their vote on, as any other proposer would; only then can it go.
+by dead builders is decided by carrying their vote on, as any other proposer would; only then can it go.  Where the
+place itself decides, the record that it names as the first is the outcome.
 """
 
 from __future__ import annotations
@@ -154,12 +155,21 @@ class _Plan:
         elif found.decided:
             self._tidy(place, found)
             self._outcome(place, marks)
+        elif found.firsts:
+            self._told_first(place, found)
         elif (vote := found.vote) is not None and vote not in self._kept.records:
             idle = self._inventory.idle.get(vote, set())
             if not idle:
                 self._puts.append(Idle(vote, self._now).name)
             elif self._over(idle) and not self._leases:
                 self._completes.append(Complete(key, vote))
+
+    def _told_first(self, place: Place, found: Generation) -> None:
+        """Say what the place decided and a dead builder did not; end a generation of which it can't tell that."""
+        if found.first is not None:
+            self._confirms.append(Decided(*place, found.first).name)
+        elif not self._leases:
+            self._closes.append(Close(*place))
 
     def _outcome(self, place: Place, marks: set[int]) -> None:
         values = self._inventory.generations[place].decided

@@ -8,14 +8,12 @@ Spec: RFC 9110 "If-None-Match"; OCI distribution-spec "Pushing Manifests", which
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cache.distributed.propose import MARK
+from lifecycle.cache.distributed.propose import check_way
 from lifecycle.cache.distributed.registry_log import EMPTY_BLOB, NAME_ANNOTATION
-from lifecycle.cache.distributed.tags import base36, short_digest
+from lifecycle.cache.distributed.tags import SYNC_CAS, First, Prepare, read_tag
 from lifecycle.errors import CacheError, CorruptImageError
 from lifecycle.oci.digest import Digest, is_digest
 from lifecycle.oci.manifest import OCI_MANIFEST, Manifest, read_manifest
@@ -26,10 +24,6 @@ if TYPE_CHECKING:
     from lifecycle.oci.reference import Reference
 
 _VALUE: Final = "io.github.cnb-lifecycle.cache.record"
-_TAKEN: Final = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT})
-_WRITTEN: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
-_IMMUTABLE: Final = ("immutable", "already exists", "alreadyexists")
-"""What registries with immutable tags say that answer 400."""
 
 
 class DecidingRegistryLog:
@@ -63,57 +57,55 @@ class DecidingRegistryLog:
         ``CacheError`` tells that the registry overwrites tags, or that others agree here in another way.
         """
         self._check()
-        tag = f"o.{short_digest(key)}.{base36(generation)}"
-        if self._write(tag, value):
+        tag = First(key, generation).name
+        if self._log.write_new(tag, first_manifest(tag, value)):
             return value
         found = self._client.manifest(replace(self._repository, tag=tag, digest=None))
-        manifest = None if found is None else read_manifest(found.data, where=f"{self._repository.context}:{tag}")
-        annotations = {} if manifest is None else manifest.annotations
-        winner = annotations.get(_VALUE, "")
-        if annotations.get(NAME_ANNOTATION) != tag or not is_digest(winner):
-            raise CorruptImageError(
-                "does not name the record that was first", where=f"{self._repository.context}:{tag}"
-            )
-        return Digest(winner)
-
-    def _write(self, tag: str, value: str) -> bool:
-        """Write a tag if it isn't there; say whether it was written now.  A repeated request finds its own."""
-        manifest = Manifest(OCI_MANIFEST, EMPTY_BLOB, (EMPTY_BLOB,), {NAME_ANNOTATION: tag, _VALUE: value}).dumps()
-        headers = {"Content-Type": OCI_MANIFEST, "If-None-Match": "*"}
-        answer = self._client.ask(self._repository, "PUT", f"manifests/{tag}", headers=headers, body=manifest)
-        if answer.status in _WRITTEN:
-            return True
-        data = answer.data or b""
-        said = data.decode(errors="replace").lower()
-        if answer.status in _TAKEN or any(word in said for word in _IMMUTABLE):
-            return False
-        raise CacheError(
-            f"answered {answer.status} to a tag: {_words(answer.data or b'')}", where=self._repository.context
-        )
+        where = f"{self._repository.context}:{tag}"
+        winner = None if found is None else read_first(found.data, tag, where=where)
+        if winner is None:
+            raise CorruptImageError("does not name the record that was first", where=where)
+        return winner
 
     def _check(self) -> None:
         """Raise ``CacheError`` unless the registry refuses to write a tag again, and nobody voted here."""
         if self._is_checked:
             return
+        self._check_votes()
         self._log.append_blob()
-        self._write(MARK, "")
-        if self._write(MARK, ""):
+        data = first_manifest(SYNC_CAS, "")
+        self._log.write_new(SYNC_CAS, data)
+        if self._log.write_new(SYNC_CAS, data):
             raise CacheError(
                 "the registry overwrites tags in spite of If-None-Match",
                 where=self._repository.context,
                 remedy="leave out sync=cas: sync=tags needs nothing of a registry, or turn on immutable tags",
             )
-        if any(name.startswith("p.") for name in self._log.names()):
+        # Who votes looks for the mark after the vote: of two who begin at once, one sees the other.
+        self._check_votes()
+        self._is_checked = True
+
+    def _check_votes(self) -> None:
+        names = self._log.names()
+        check_way(names, SYNC_CAS)
+        if any(isinstance(read_tag(name), Prepare) for name in names):
             raise CacheError(
                 "builders have voted here, which sync=cas would overrule",
                 where=self._repository.context,
                 remedy="use sync=tags, or another repository",
             )
-        self._is_checked = True
 
 
-def _words(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["errors"][0]["message"])
-    except (ValueError, KeyError, IndexError, TypeError):
-        return "no reason"
+def first_manifest(tag: str, value: str) -> bytes:
+    """Return what the tag of a first record leads to."""
+    return Manifest(OCI_MANIFEST, EMPTY_BLOB, (EMPTY_BLOB,), {NAME_ANNOTATION: tag, _VALUE: value}).dumps()
+
+
+def read_first(data: bytes, tag: str, *, where: str) -> Digest | None:
+    """Return the record that the tag of a first record names, ``None`` where it names none.
+
+    Raises ``CorruptImageError`` for what is no manifest.
+    """
+    annotations = read_manifest(data, where=where).annotations
+    value = annotations.get(_VALUE, "")
+    return Digest(value) if annotations.get(NAME_ANNOTATION) == tag and is_digest(value) else None

@@ -53,6 +53,21 @@ class FileRepository:
             raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
         return True
 
+    def names(self) -> frozenset[str]:
+        """Return all names."""
+        return self.log.names()
+
+    def remove(self, name: str) -> None:
+        """Take a name away; what it leads to goes by ``sweep``."""
+        self.log.remove(name)
+
+    def check_deletion(self) -> None:
+        """Do nothing: that files can't be removed is told by the first one."""
+
+    def mend(self) -> int:
+        """Return 0: no name is half-written."""
+        return 0
+
     def sweep(self, referenced: Callable[[], set[Digest]], *, before: float) -> tuple[int, int]:
         """Remove the blobs that nothing refers to and that nobody asked for since ``before``, and leftovers of crashes.
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.retention_tags import (
     OVER,
@@ -19,13 +18,15 @@ from lifecycle.cache.distributed.retention_tags import (
     read_retention_tag,
 )
 from lifecycle.cache.distributed.tags import (
+    MARKS,
     Accept,
     Closed,
     Decided,
+    First,
     Hint,
     Prepare,
+    Signed,
     Stored,
-    long_digest,
     read_tag,
 )
 
@@ -37,17 +38,18 @@ if TYPE_CHECKING:
 Place = tuple["Digest", int]
 """A key and one of its generations."""
 
-_SIGNATURE: Final = "s"
-_FIRST: Final = re.compile(r"o\.([A-Za-z0-9_-]{43})\.(0|[1-9a-z][0-9a-z]{0,7})\Z")
-
 
 @dataclass(slots=True)
 class Generation:
-    """What builders wrote on one generation of a key; ``firsts`` stand for votes where the place itself decides."""
+    """What builders wrote on one generation of a key; ``firsts`` stand for votes where the place itself decides.
+
+    ``first`` is the record that the place names as the first, if it was asked and could tell.
+    """
 
     prepares: set[str] = field(default_factory=set)
     accepts: dict[str, Accept] = field(default_factory=dict)
     firsts: set[str] = field(default_factory=set)
+    first: Digest | None = None
     decided: set[Digest] = field(default_factory=set)
 
     @property
@@ -103,10 +105,11 @@ class Inventory:
     def voted(self) -> set[Digest]:
         """Return the records that may still become an outcome."""
         return {
-            accept.value
+            value
             for (key, number), found in self.generations.items()
             if not found.decided and number == self.open_generation(key)
-            for accept in found.accepts.values()
+            for value in (found.first, *(accept.value for accept in found.accepts.values()))
+            if value is not None
         }
 
 
@@ -114,12 +117,8 @@ def take_inventory(names: Iterable[str]) -> Inventory:
     """Sort a listing."""
     found = Inventory()
     for name in names:
-        if not (_of_protocol(found, name) or _of_retention(found, name) or _of_place(found, name)):
-            value = _signed(name)
-            if value is None:
-                found.foreign.add(name)
-            else:
-                found.attached[value].add(name)
+        if not (_of_protocol(found, name) or _of_retention(found, name) or name in MARKS):
+            found.foreign.add(name)
     return found
 
 
@@ -127,10 +126,14 @@ def _of_protocol(found: Inventory, name: str) -> bool:
     match read_tag(name):
         case Stored(value):
             found.stored.add(value)
+        case Signed(value):
+            found.attached[value].add(name)
         case Prepare(key, generation):
             found.generations[key, generation].prepares.add(name)
         case Accept(key, generation) as accept:
             found.generations[key, generation].accepts[name] = accept
+        case First(key, generation):
+            found.generations[key, generation].firsts.add(name)
         case Decided(key, generation, value):
             found.generations[key, generation].decided.add(value)
         case Closed(key, generation):
@@ -161,22 +164,3 @@ def _of_retention(found: Inventory, name: str) -> bool:
         case None:
             return False
     return True
-
-
-def _of_place(found: Inventory, name: str) -> bool:
-    matched = _FIRST.match(name)
-    try:
-        if matched:
-            found.generations[long_digest(matched[1]), int(matched[2], 36)].firsts.add(name)
-    except ValueError:
-        return False
-    return matched is not None
-
-
-def _signed(name: str) -> Digest | None:
-    """Return the record that a signature is of."""
-    kind, _, rest = name.partition(".")
-    try:
-        return long_digest(rest.partition(".")[0]) if kind == _SIGNATURE else None
-    except ValueError:
-        return None

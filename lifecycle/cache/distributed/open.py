@@ -18,7 +18,7 @@ from lifecycle.oci.reference import parse_reference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lifecycle.cache.distributed.repository import Repository
+    from lifecycle.cache.distributed.repository import KeptRepository, Repository
     from lifecycle.cache.distributed.signing import SigningKey, TrustedKey
     from lifecycle.cache.specification import CacheSpec
     from lifecycle.images.registry.client import RegistryClient
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def open_repository(spec: CacheSpec, client: Callable[[], RegistryClient]) -> Repository:
     """Return the registry's repository or the directory that a cache names; raise as ``keys_of``."""
-    repository = _open(spec, client)
+    repository = open_unsigned(spec, client)
     signer, trusted = keys_of(spec)
     return SignedRepository(repository, signer, trusted) if signer or trusted else repository
 
@@ -50,7 +50,8 @@ def keys_of(spec: CacheSpec) -> tuple[SigningKey | None, tuple[TrustedKey, ...]]
     return signer, signing.read_trusted_keys(tuple(Path(each).absolute() for each in public))
 
 
-def _open(spec: CacheSpec, client: Callable[[], RegistryClient]) -> Repository:
+def open_unsigned(spec: CacheSpec, client: Callable[[], RegistryClient]) -> KeptRepository:
+    """Return it for who collects it, whoever has signed what."""
     repository: FileRepository | RegistryRepository
     if is_path(spec.get("ref")):
         repository = FileRepository(Path(spec.get("ref")).absolute())

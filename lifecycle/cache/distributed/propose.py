@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, assert_never
 
 from lifecycle.cache.distributed.consensus import Claim, Outcome, Pause, Proposal, Put, State, action, after, claimed
 from lifecycle.cache.distributed.tag_log import DecidingLog, LockingLog
-from lifecycle.cache.distributed.tags import PROPOSER_LENGTH
+from lifecycle.cache.distributed.tags import MARKS, PROPOSER_LENGTH, SYNC_CAS
 from lifecycle.errors import CacheError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from lifecycle.cache.distributed.tag_log import TagLog
     from lifecycle.oci.digest import Digest
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
 MOST_FAILURES = 100
 """After how many ballots that others overtook a builder goes on without an outcome."""
 
-MARK = "sync.cas"
-"""The tag of a cache whose place decides who was first: voting beside it would overrule that."""
-
 _LETTERS = string.ascii_letters + string.digits
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 3.0
+
+
+def check_way(names: Container[str], own: str = "") -> None:
+    """Raise ``CacheError`` where builders agree in another way than by the tags of this listing, or by ``own``."""
+    for mark, way in MARKS.items():
+        if mark in names and mark != own:
+            raise CacheError(f"other builders use {way} here", remedy=f"add {way}, or use another cache")
 
 
 def new_proposer() -> str:
@@ -62,8 +66,7 @@ def _propose(log: TagLog, state: State, pause: Callable[[int], None]) -> Outcome
                 state = after(state)
             case "list":
                 found = log.names()
-                if MARK in found and not isinstance(log, DecidingLog):
-                    raise CacheError("other builders use sync=cas here", remedy="add sync=cas, or use another cache")
+                check_way(found, SYNC_CAS if isinstance(log, DecidingLog) else "")
                 state = after(state, found)
             case Pause(failures):
                 pause(failures)

@@ -7,15 +7,16 @@ that deletes one takes all of its tags along.  Spec: OCI image-spec manifest.md 
 
 from __future__ import annotations
 
-import contextlib
+import json
 import time
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.retention_tags import Made, read_retention_tag
-from lifecycle.cache.distributed.tags import Stored, read_tag
-from lifecycle.errors import BlobUnknownError, RegistryBusyError
+from lifecycle.cache.distributed.tags import First, Signed, Stored, read_tag
+from lifecycle.errors import BlobUnknownError, CacheError, RegistryBusyError
 from lifecycle.oci.digest import digest_of
 from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor, Manifest
 
@@ -29,6 +30,10 @@ NAME_ANNOTATION = "io.github.cnb-lifecycle.cache.tag"
 """Carries the name of a tag in its manifest."""
 
 EMPTY_DATA = b"{}"
+_TAKEN: Final = frozenset({HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT})
+_WRITTEN: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED})
+_IMMUTABLE: Final = ("immutable", "already exists", "alreadyexists")
+"""What registries with immutable tags say that answer 400."""
 
 
 class RegistryLog:
@@ -41,13 +46,12 @@ class RegistryLog:
 
     def append(self, name: str) -> None:
         """Write a name, again and again until the registry has acknowledged it; raises as ``RegistryClient``."""
-        target = replace(self._repository, tag=name, digest=None)
         data = marker(name)
         try:
-            self._client.put_manifest(target, data, OCI_MANIFEST)
+            self.write(name, data)
         except BlobUnknownError:
             self.append_blob()
-            self._client.put_manifest(target, data, OCI_MANIFEST)
+            self.write(name, data)
 
     def append_blob(self) -> None:
         """Upload the blob that the manifests of all tags name."""
@@ -74,7 +78,7 @@ class RegistryLog:
         Raises as ``RegistryClient``; a registry that does not delete answers 405 or 400.
         """
         match read_tag(name) or read_retention_tag(name):
-            case Stored() | Made() | None:
+            case Stored() | Signed() | First() | Made() | None:
                 self._client.delete_manifest(replace(self._repository, tag=name, digest=None))
             case _:
                 self.remove_digest(digest_of(marker(name)))
@@ -83,30 +87,36 @@ class RegistryLog:
         """Delete a manifest; nothing happens if it isn't there."""
         self._client.delete_manifest(replace(self._repository, tag=None, digest=digest))
 
-    def mend(self) -> int:
-        """Write the tags again that the registry lists and that lead nowhere; return how many those were.
+    def write_new(self, name: str, data: bytes) -> bool:
+        """Write a manifest under a tag if it isn't there; say whether it was written now.
 
-        A crash of docker-registry leaves tags that can't be read.  With one of them in a repository, a deletion takes
-        a manifest away, then fails, and leaves its tag.
+        A repeated request finds its own.  Raises as ``RegistryClient``, ``CacheError`` for a refusal of other reasons.
         """
-        mended = 0
-        for name in sorted(self.names()):
-            tag = replace(self._repository, tag=name, digest=None)
-            with contextlib.suppress(RegistryBusyError):
-                if self._client.head_written(tag) is not None:
-                    continue
-            self._client.put_manifest(tag, self._contents(name), OCI_MANIFEST)
-            mended += 1
-        return mended
+        headers = {"Content-Type": OCI_MANIFEST, "If-None-Match": "*"}
+        answer = self._client.ask(self._repository, "PUT", f"manifests/{name}", headers=headers, body=data)
+        if answer.status in _WRITTEN:
+            return True
+        body = answer.data or b""
+        said = body.decode(errors="replace").lower()
+        if answer.status in _TAKEN or any(word in said for word in _IMMUTABLE):
+            return False
+        raise CacheError(f"answered {answer.status} to a tag: {_words(body)}", where=self._repository.context)
 
-    def _contents(self, name: str) -> bytes:
-        """Return what a tag leads to; where a manifest is lost, that of a name that means nothing else."""
-        match read_tag(name) or read_retention_tag(name):
-            case Stored(value=digest) | Made(note=digest):
-                found = self._client.manifest(replace(self._repository, tag=None, digest=digest))
-                return marker(name) if found is None else found.data
-            case _:
-                return marker(name)
+    def write(self, name: str, data: bytes) -> None:
+        """Write a manifest under a tag, whatever is there."""
+        self._client.put_manifest(replace(self._repository, tag=name, digest=None), data, OCI_MANIFEST)
+
+    def leads_somewhere(self, name: str) -> bool:
+        """Say whether a tag leads to a manifest, which one that a crash left half-written does not."""
+        try:
+            return self._client.head_written(replace(self._repository, tag=name, digest=None)) is not None
+        except RegistryBusyError:
+            return False
+
+    def stored(self, digest: Digest) -> bytes | None:
+        """Return a manifest by its digest."""
+        found = self._client.manifest(replace(self._repository, tag=None, digest=digest))
+        return None if found is None else found.data
 
 
 EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(EMPTY_DATA), digest_of(EMPTY_DATA))
@@ -115,6 +125,13 @@ EMPTY_BLOB = Descriptor(EMPTY_TYPE, len(EMPTY_DATA), digest_of(EMPTY_DATA))
 def marker(name: str) -> bytes:
     """Return the manifest of a tag."""
     return Manifest(OCI_MANIFEST, EMPTY_BLOB, (EMPTY_BLOB,), {NAME_ANNOTATION: name}).dumps()
+
+
+def _words(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["errors"][0]["message"])
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return "no reason"
 
 
 def _elapsed() -> float:

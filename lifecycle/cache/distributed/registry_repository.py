@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from lifecycle.cache.distributed.propose import check_way
 from lifecycle.cache.distributed.registry_log import RegistryLog
-from lifecycle.cache.distributed.tags import Stored
-from lifecycle.errors import CorruptImageError, VerificationError
-from lifecycle.oci.digest import digest_of
-from lifecycle.oci.manifest import OCI_MANIFEST
+from lifecycle.cache.distributed.retention_tags import Made, read_retention_tag
+from lifecycle.cache.distributed.tags import SYNC_CAS, SYNC_FILE, Prepare, Signed, Stored, read_tag
+from lifecycle.cache.distributed.torn_tags import mend
+from lifecycle.errors import CacheError, CorruptImageError, RegistryError, VerificationError
+from lifecycle.oci.digest import Digest, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lifecycle.cache.distributed.tag_log import KeptLog
     from lifecycle.images.registry.client import RegistryClient
-    from lifecycle.oci.digest import Digest
     from lifecycle.oci.manifest import Descriptor
     from lifecycle.oci.reference import Reference
+
+_NOT_DELETING: Final = frozenset({400, 405, 501})
 
 
 class RegistryRepository:
@@ -28,6 +32,7 @@ class RegistryRepository:
         self._client = client
         self._location = location
         self._names = names
+        self._is_marked = False
         self.tags = RegistryLog(client, location)
         self.log: KeptLog = names or self.tags
 
@@ -57,9 +62,12 @@ class RegistryRepository:
 
     def put_manifest(self, name: str, data: bytes) -> None:
         """Write a manifest under a tag."""
-        self._client.put_manifest(replace(self._location, tag=name, digest=None), data, OCI_MANIFEST)
-        if self._names is not None:
-            self._names.append(name)
+        if self._names is None:
+            self.tags.write(name, data)
+            return
+        self._mark()
+        self.tags.write(name, data)
+        self._names.append(name)
 
     def put_tagged(self, name: str, data: bytes) -> None:
         """Write a manifest under a tag."""
@@ -74,3 +82,64 @@ class RegistryRepository:
         """Return a manifest."""
         found = self._client.manifest(replace(self._location, tag=None, digest=digest))
         return None if found is None else found.data
+
+    def names(self) -> frozenset[str]:
+        """Return all names; raise ``CacheError`` where builders keep theirs elsewhere, and nobody said where."""
+        found = self.tags.names()
+        if self._names is not None:
+            return found | self._names.names()
+        check_way(found, SYNC_CAS)
+        return found
+
+    def remove(self, name: str) -> None:
+        """Take a name away; whoever is killed meanwhile leaves the name for the next to find."""
+        if self._names is None:
+            self.log.remove(name)
+            return
+        if isinstance(read_tag(name) or read_retention_tag(name), Stored | Signed | Made | None):
+            self.tags.remove(name)
+        self.log.remove(name)
+
+    def check_deletion(self) -> None:
+        """Delete what isn't there; raise ``CacheError`` for a registry that refuses to."""
+        try:
+            self.tags.remove_digest(Digest(f"sha256:{secrets.token_hex(32)}"))
+        except RegistryError as error:
+            if error.status not in _NOT_DELETING:
+                raise
+            raise CacheError(
+                f"the registry deletes nothing (status {error.status}), so nothing was changed",
+                where=self.name,
+                remedy="allow deletion in its configuration (docker-registry: storage.delete.enabled), or begin a "
+                "cache under another name and remove this one by the registry's own means; --dry-run says what could "
+                "go",
+            ) from error
+
+    def mend(self) -> int:
+        """Mend tags that a crash of the registry left half-written."""
+        return mend(self.tags)
+
+    def sweep(self, referenced: Callable[[], set[Digest]], *, before: float) -> tuple[int, int]:  # noqa: ARG002
+        """Remove nothing: a registry collects blobs itself."""
+        return 0, 0
+
+    def _mark(self) -> None:
+        """Leave word that names are kept elsewhere; raise ``CacheError`` where others keep theirs here."""
+        if self._is_marked:
+            return
+        if SYNC_FILE not in self._checked():
+            self.tags.append(SYNC_FILE)
+            # Who votes looks for the mark after the vote: of two who begin at once, one sees the other.
+            self._checked()
+        self._is_marked = True
+
+    def _checked(self) -> frozenset[str]:
+        found = self.tags.names()
+        check_way(found, SYNC_FILE)
+        if any(isinstance(read_tag(name), Prepare) for name in found):
+            raise CacheError(
+                "builders have voted here, which sync=file would overrule",
+                where=self.name,
+                remedy="use sync=tags, or another repository",
+            )
+        return found

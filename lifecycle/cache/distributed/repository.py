@@ -59,3 +59,33 @@ class Repository(Protocol):
     def record(self, digest: Digest) -> bytes | None:
         """Return a manifest, ``None`` if it isn't there; raise ``VerificationError`` for other bytes."""
         ...
+
+
+class KeptRepository(Repository, Protocol):
+    """A repository from which records can be taken away again."""
+
+    def names(self) -> frozenset[str]:
+        """Return all names: those of the log, and what a builder that was killed left in the place of the records.
+
+        Raises ``CacheError`` where the names by which builders agree are elsewhere.
+        """
+        ...
+
+    def remove(self, name: str) -> None:
+        """Take a name away, with the manifest that it leads to; nothing happens if it isn't there."""
+        ...
+
+    def check_deletion(self) -> None:
+        """Raise ``CacheError`` for a place that deletes nothing."""
+        ...
+
+    def mend(self) -> int:
+        """Mend what keeps the place from deleting; return how much that was."""
+        ...
+
+    def sweep(self, referenced: Callable[[], set[Digest]], *, before: float) -> tuple[int, int]:
+        """Remove blobs that nothing refers to and nobody asked for since ``before``, where the place doesn't itself.
+
+        ``referenced`` is called after the blobs were listed.  Returns how many went, and their bytes.
+        """
+        ...

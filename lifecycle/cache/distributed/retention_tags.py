@@ -14,11 +14,19 @@ They stand beside those of ``tags`` and mean nothing to the protocol by which bu
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cache.distributed.tags import PROPOSER_LENGTH, base36, long_digest, short_digest
+from lifecycle.cache.distributed.tags import (
+    HASH,
+    NUMBER,
+    PROPOSER,
+    base36,
+    long_digest,
+    long_number,
+    pattern,
+    short_digest,
+)
 
 if TYPE_CHECKING:
     from lifecycle.oci.digest import Digest
@@ -26,15 +34,11 @@ if TYPE_CHECKING:
 OVER: Final = 0
 """Instead of the time at which a lease ends: the build has ended."""
 
-_BASE: Final = 36
-_NUMBER: Final = r"(0|[1-9a-z][0-9a-z]{0,7})"
-_HASH: Final = r"([A-Za-z0-9_-]{43})"
-_BUILD: Final = rf"([A-Za-z0-9]{{{PROPOSER_LENGTH}}})"
-_MADE: Final = re.compile(rf"i\.{_HASH}\.{_NUMBER}\.{_HASH}\Z")
-_LEASE: Final = re.compile(rf"l\.{_BUILD}\.{_NUMBER}\.{_NUMBER}\Z")
-_UNNEEDED: Final = re.compile(rf"y\.{_HASH}\.{_NUMBER}\.{_NUMBER}\Z")
-_ENDED: Final = re.compile(rf"z\.{_HASH}\.{_NUMBER}\.{_NUMBER}\Z")
-_RECORD: Final = re.compile(rf"([uqk])\.{_HASH}\.{_NUMBER}\Z")
+_MADE: Final = pattern("i", HASH, NUMBER, HASH)
+_LEASE: Final = pattern("l", PROPOSER, NUMBER, NUMBER)
+_UNNEEDED: Final = pattern("y", HASH, NUMBER, NUMBER)
+_ENDED: Final = pattern("z", HASH, NUMBER, NUMBER)
+_RECORD: Final = pattern("([uqk])", HASH, NUMBER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,21 +143,17 @@ def read_retention_tag(name: str) -> RetentionTag | None:
     """Read a name; ``None`` for any other."""
     try:
         if found := _RECORD.match(name):
-            value, time = long_digest(found[2]), _number(found[3])
+            value, time = long_digest(found[2]), long_number(found[3])
             kinds: dict[str, RetentionTag] = {"u": Used(value, time), "q": Idle(value, time), "k": Going(value, time)}
             return kinds[found[1]]
         if found := _MADE.match(name):
-            return Made(long_digest(found[1]), _number(found[2]), long_digest(found[3]))
+            return Made(long_digest(found[1]), long_number(found[2]), long_digest(found[3]))
         if found := _LEASE.match(name):
-            return Lease(found[1], _number(found[2]), _number(found[3]))
+            return Lease(found[1], long_number(found[2]), long_number(found[3]))
         if found := _UNNEEDED.match(name):
-            return Unneeded(long_digest(found[1]), _number(found[2]), _number(found[3]))
+            return Unneeded(long_digest(found[1]), long_number(found[2]), long_number(found[3]))
         if found := _ENDED.match(name):
-            return Ended(long_digest(found[1]), _number(found[2]), _number(found[3]))
+            return Ended(long_digest(found[1]), long_number(found[2]), long_number(found[3]))
     except ValueError:
         return None
     return None
-
-
-def _number(text: str) -> int:
-    return int(text, _BASE)

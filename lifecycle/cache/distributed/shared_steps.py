@@ -129,6 +129,8 @@ class ConvergingSteps:
                 if not self._is_whole(winner):
                     self.repository.log.append(Closed(key, outcome.generation).name)
             raise
+        for outcome in outcomes:
+            mark_used(self.repository.log, outcome.value, names)
         return [
             _settled(Fate.ADOPTED, winner, outcome, paths)
             for (winner, _), outcome, paths in zip(chosen, outcomes, differing, strict=True)

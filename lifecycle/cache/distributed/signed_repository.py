@@ -13,7 +13,7 @@ import binascii
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.registry_log import EMPTY_BLOB, EMPTY_DATA, NAME_ANNOTATION
-from lifecycle.cache.distributed.tags import short_digest
+from lifecycle.cache.distributed.tags import Signed
 from lifecycle.errors import CorruptImageError, ImageError, UnsignedRecordError
 from lifecycle.oci.digest import Digest, digest_of
 from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor, Manifest, read_manifest
@@ -115,4 +115,4 @@ class SignedRepository:
 
 
 def _tag(record: Digest, key: TrustedKey) -> str:
-    return f"s.{short_digest(record)}.{key.name}"
+    return Signed(record, key.name).name

@@ -5,8 +5,10 @@ numbers in base 36; ``w`` are 11 random characters of a process.  The longest na
 registries allow, and no field has a dot::
 
     r.V43             the record V is stored
+    s.V43.KEY         the record V is signed by a key, whose name is KEY
     p.K43.g.b.w       w opened ballot b of generation g
     a.K43.g.b.w.V43   w voted for V at ballot b
+    o.K43.g           its manifest names the record that is the first, where the registry decides that (sync=cas)
     d.K43.g.V43       V is decided
     x.K43.g           generation g is closed
     h.H22.n.V43       V is the n-th record of its buildpack and target, H22 the first 128 bits of a digest of these
@@ -30,19 +32,33 @@ if TYPE_CHECKING:
 
 PROPOSER_LENGTH = 11
 
+SYNC_CAS, SYNC_FILE = "sync.cas", "sync.file"
+"""Tags of repositories where builders do not agree by votes in the same place: who did would overrule them."""
+MARKS = {SYNC_CAS: "sync=cas", SYNC_FILE: "sync=file"}
+
+NUMBER = r"(0|[1-9a-z][0-9a-z]{0,7})"
+HASH = r"([A-Za-z0-9_-]{43})"
+PROPOSER = rf"([A-Za-z0-9]{{{PROPOSER_LENGTH}}})"
+
 _PREFIX = "sha256:"
 _GROUP_LENGTH = 22
 _BASE = 36
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_NUMBER = r"(0|[1-9a-z][0-9a-z]{0,7})"
-_HASH = r"([A-Za-z0-9_-]{43})"
-_PROPOSER = rf"([A-Za-z0-9]{{{PROPOSER_LENGTH}}})"
-_HINT = re.compile(rf"h\.([A-Za-z0-9_-]{{{_GROUP_LENGTH}}})\.{_NUMBER}\.{_HASH}\Z")
-_RECORD = re.compile(rf"r\.{_HASH}\Z")
-_PREPARE = re.compile(rf"p\.{_HASH}\.{_NUMBER}\.{_NUMBER}\.{_PROPOSER}\Z")
-_ACCEPT = re.compile(rf"a\.{_HASH}\.{_NUMBER}\.{_NUMBER}\.{_PROPOSER}\.{_HASH}\Z")
-_DECIDED = re.compile(rf"d\.{_HASH}\.{_NUMBER}\.{_HASH}\Z")
-_CLOSED = re.compile(rf"x\.{_HASH}\.{_NUMBER}\Z")
+
+
+def pattern(*fields: str) -> re.Pattern[str]:
+    """Return the pattern of a name of these fields, the first of which is its kind."""
+    return re.compile(r"\.".join(fields) + r"\Z")
+
+
+_HINT = pattern("h", rf"([A-Za-z0-9_-]{{{_GROUP_LENGTH}}})", NUMBER, HASH)
+_RECORD = pattern("r", HASH)
+_SIGNED = pattern("s", HASH, rf"([A-Za-z0-9_-]{{{_GROUP_LENGTH}}})")
+_PREPARE = pattern("p", HASH, NUMBER, NUMBER, PROPOSER)
+_ACCEPT = pattern("a", HASH, NUMBER, NUMBER, PROPOSER, HASH)
+_FIRST = pattern("o", HASH, NUMBER)
+_DECIDED = pattern("d", HASH, NUMBER, HASH)
+_CLOSED = pattern("x", HASH, NUMBER)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -63,6 +79,19 @@ class Stored:
     def name(self) -> str:
         """The name of the tag."""
         return f"r.{short_digest(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The record ``value`` is signed by the key ``signer``, 22 characters."""
+
+    value: Digest
+    signer: str
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"s.{short_digest(self.value)}.{self.signer}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +123,19 @@ class Accept:
         """The name of the tag."""
         ballot = f"{base36(self.ballot.number)}.{self.ballot.proposer}"
         return f"a.{short_digest(self.key)}.{base36(self.generation)}.{ballot}.{short_digest(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """Somebody was the first to ask for a record of a key's generation, where the place itself decides."""
+
+    key: Digest
+    generation: int
+
+    @property
+    def name(self) -> str:
+        """The name of the tag."""
+        return f"o.{short_digest(self.key)}.{base36(self.generation)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,27 +184,29 @@ def group_of(hint: Digest) -> str:
     return short_digest(hint)[:_GROUP_LENGTH]
 
 
-Tag = Stored | Prepare | Accept | Decided | Closed | Hint
+Tag = Stored | Signed | Prepare | Accept | First | Decided | Closed | Hint
 
 
 def read_tag(name: str) -> Tag | None:
     """Read a name; ``None`` for any other, which is somebody else's."""
     try:
         if found := _PREPARE.match(name):
-            key, generation, number, proposer = found.groups()
-            return Prepare(long_digest(key), int(generation, _BASE), Ballot(int(number, _BASE), proposer))
+            return Prepare(long_digest(found[1]), long_number(found[2]), Ballot(long_number(found[3]), found[4]))
         if found := _ACCEPT.match(name):
-            key, generation, number, proposer, value = found.groups()
-            ballot = Ballot(int(number, _BASE), proposer)
-            return Accept(long_digest(key), int(generation, _BASE), ballot, long_digest(value))
+            ballot = Ballot(long_number(found[3]), found[4])
+            return Accept(long_digest(found[1]), long_number(found[2]), ballot, long_digest(found[5]))
+        if found := _FIRST.match(name):
+            return First(long_digest(found[1]), long_number(found[2]))
         if found := _DECIDED.match(name):
-            return Decided(long_digest(found[1]), int(found[2], _BASE), long_digest(found[3]))
+            return Decided(long_digest(found[1]), long_number(found[2]), long_digest(found[3]))
         if found := _CLOSED.match(name):
-            return Closed(long_digest(found[1]), int(found[2], _BASE))
+            return Closed(long_digest(found[1]), long_number(found[2]))
         if found := _HINT.match(name):
-            return Hint(found[1], int(found[2], _BASE), long_digest(found[3]))
+            return Hint(found[1], long_number(found[2]), long_digest(found[3]))
         if found := _RECORD.match(name):
             return Stored(long_digest(found[1]))
+        if found := _SIGNED.match(name):
+            return Signed(long_digest(found[1]), found[2])
     except ValueError:
         return None
     return None
@@ -234,6 +278,11 @@ def long_digest(text: str) -> Digest:
     if short_digest(digest) != text:
         raise ValueError(text)
     return digest
+
+
+def long_number(text: str) -> int:
+    """Return the number that stands in a name."""
+    return int(text, _BASE)
 
 
 def base36(number: int) -> str:

@@ -135,6 +135,15 @@ def test_two_builders_that_did_not_know_of_each_other_export_one_image(builds, r
     check_chain(builds, "one")
 
 
+def collect(repository, *more):
+    """Collect without any time of grace; return the buildpacks of what is deleted, once builds of a minute are over."""
+    command = [sys.executable, "-m", "lifecycle", "cache", "gc", str(repository), "--json", "--grace", "0", *more]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (value,) = json.loads(done.stdout)["caches"]
+    return sorted(row["buildpack"] for row in value["records"] if row["fate"] == "deleted")
+
+
 @pytest.mark.parametrize("first", ["creator", "phases"])
 def test_creator_and_phases_have_the_same_keys_and_end_with_one_image(builds, shared, first):
     group(builds, "runtime", "deps", runtime=RUNTIME, deps=DEPS)

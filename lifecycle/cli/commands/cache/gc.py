@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cache.distributed.collect import Collector
 from lifecycle.cache.distributed.collected import Fate
-from lifecycle.cache.distributed.open import open_repository
+from lifecycle.cache.distributed.open import open_unsigned
 from lifecycle.cache.distributed.policy_file import read_policy, seconds
 from lifecycle.cache.distributed.retention import Policy, age_text
 from lifecycle.cache.specification import is_path, read_repository, redacted
@@ -67,7 +67,7 @@ def collect_garbage(request: GcRequest, view: View) -> bool:
     values: list[dict[str, Any]] = []
     for spec in specs:
         name = redacted(spec.get("ref"))
-        collector = Collector(open_repository(spec, lambda: remote.client), policy, grace)
+        collector = Collector(open_unsigned(spec, lambda: remote.client), policy, grace)
         value: dict[str, Any] = {"cache": name, "dry-run": request.dry_run}
         try:
             done = collector.plan() if request.dry_run else collector.run()

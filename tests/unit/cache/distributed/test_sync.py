@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from lifecycle.cache.distributed.etcd_lock import EtcdLockedLog
-from lifecycle.cache.distributed.open import open_repository
 from lifecycle.cache.distributed.propose import propose
+from lifecycle.cache.distributed.registry_log import EMPTY_BLOB, EMPTY_DATA, marker
 from lifecycle.cache.distributed.tag_log import LockingLog
 from lifecycle.cache.distributed.tags import Closed, Decided
 from lifecycle.cache.specification import read_repository
@@ -24,58 +24,14 @@ from lifecycle.oci.digest import digest_of
 from parts import proposer
 from parts.agreement import answers_of, check_agreement
 from parts.builders import Builders
-from parts.conditional_registry import ConditionalRegistry
 from parts.etcd import Etcd
 
 SOAK = bool(os.environ.get("CNB_SOAK"))
 PROPOSERS, KEYS, KILLED = (16, 60, 40) if SOAK else (5, 8, 6)
 ROOT = Path(proposer.__file__).parents[2]
 ONE, OTHER = digest_of(b"one"), digest_of(b"other")
+RECORD = marker("of nothing")
 WAYS = ["directory", "tags", "cas", "immutable", "lock", "file"]
-IMMUTABLE = b'{"errors": [{"code": "TAG_INVALID", "message": "The image tag already exists and is immutable"}]}'
-
-
-@pytest.fixture(scope="module")
-def etcd(tmp_path_factory):
-    with Etcd(tmp_path_factory.mktemp("etcd")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def conditional(registry):
-    with ConditionalRegistry(registry.host) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def immutable(registry):
-    with ConditionalRegistry(registry.host, status=400, body=IMMUTABLE) as started:
-        yield started
-
-
-@pytest.fixture
-def place(request, tmp_path, registry):
-    """Return the value of -cache-repo for a way."""
-    name = f"sync/{request.node.name.replace('[', '-').rstrip(']')}".lower().replace("_", "-")[:120]
-    match request.param:
-        case "directory":
-            return str(tmp_path / "shared")
-        case "cas":
-            return f"{request.getfixturevalue('conditional').host}/{name},sync=cas"
-        case "immutable":
-            return f"{request.getfixturevalue('immutable').host}/{name},sync=cas"
-        case "lock":
-            return f"{registry.host}/{name},sync=lock,url={request.getfixturevalue('etcd').url}"
-        case "file":
-            return f"{registry.host}/{name},sync=file,path={tmp_path / 'names'}"
-    return f"{registry.host}/{name}"
-
-
-@pytest.fixture
-def log_of(registry_client):
-    return lambda place: open_repository(read_repository(place), lambda: registry_client).log
-
-
 every_way = pytest.mark.parametrize("place", WAYS, indirect=True)
 
 
@@ -214,12 +170,24 @@ def test_a_registry_that_overwrites_tags_is_told_apart(registry, log_of):
     assert "sync=tags" in (told.value.remedy or "")
 
 
-def test_nobody_votes_where_the_registry_decides_nor_the_other_way_round(conditional, log_of):
-    for first, second in (("", ",sync=cas"), (",sync=cas", "")):
-        place = f"{conditional.host}/sync/mixed-{time.monotonic_ns()}"
-        assert propose(log_of(place + first), digest_of(b"key"), ONE).value == ONE
-        with pytest.raises(CacheError, match="sync=cas"):
-            propose(log_of(place + second), digest_of(b"other key"), OTHER)
+@pytest.mark.parametrize(("first", "second"), [("", "cas"), ("cas", ""), ("", "file"), ("file", ""), ("file", "cas")])
+def test_who_agrees_in_another_way_than_others_is_refused_and_disturbs_nobody(
+    conditional, repository_of, tmp_path, first, second
+):
+    ways = {"": "", "cas": ",sync=cas", "file": f",sync=file,path={tmp_path / 'names'}"}
+    place = f"{conditional.host}/sync/mixed-{time.monotonic_ns()}"
+
+    def share(way, name, value):
+        repository = repository_of(place + ways[way])
+        # A record is stored before anybody votes for it.
+        repository.put_record(RECORD)
+        return propose(repository.log, digest_of(name), value).value
+
+    repository_of(place).put_blob(EMPTY_BLOB, lambda: iter((EMPTY_DATA,)))
+    assert share(first, b"key", ONE) == ONE
+    with pytest.raises(CacheError, match=r"sync=(cas|file)"):
+        share(second, b"other key", OTHER)
+    assert share(first, b"other key", ONE) == ONE
 
 
 @pytest.mark.parametrize("place", ["cas", "lock", "file"], indirect=True)

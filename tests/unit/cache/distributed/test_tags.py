@@ -11,8 +11,10 @@ from lifecycle.cache.distributed.tags import (
     Ballot,
     Closed,
     Decided,
+    First,
     Hint,
     Prepare,
+    Signed,
     Stored,
     group_of,
     read_tag,
@@ -25,6 +27,8 @@ numbers = st.integers(0, 36**8 - 1)
 ballots = st.builds(Ballot, numbers, st.from_regex(r"[A-Za-z0-9]{11}", fullmatch=True))
 tags = st.one_of(
     st.builds(Stored, digests),
+    st.builds(Signed, digests, digests.map(group_of)),
+    st.builds(First, digests, numbers),
     st.builds(Prepare, digests, numbers, ballots),
     st.builds(Accept, digests, numbers, ballots, digests),
     st.builds(Decided, digests, numbers, digests),
