@@ -210,13 +210,14 @@ class CacheReport(SpecModel):
 
 
 class CacheSnapshot(SpecModel):
-    """cache-snapshot.toml."""
+    """cache-snapshot.toml; ``lease`` is the name of that which the restorer has in the cache of ``-cache-repo``."""
 
     cache: CacheReport = Field(default_factory=CacheReport)
+    lease: str = ""
 
     def struct(self) -> Struct:
         """Return the file's tables."""
-        return Struct(cache=self.cache.struct())
+        return Struct(_present(lease=self.lease), cache=self.cache.struct())
 
 
 def _present(**fields: Any) -> Struct:

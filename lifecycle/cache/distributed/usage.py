@@ -45,6 +45,11 @@ class BuildLease:
     began: int
     renewed: int
 
+    @property
+    def name(self) -> str:
+        """The name by which another process goes on with it."""
+        return Lease(self.build, self.began, self.renewed + LEASE_LENGTH).name
+
     def renew(self) -> None:
         """Go on; a failure to say so costs the promise and nothing else."""
         with contextlib.suppress(CacheError, ImageError):
@@ -64,6 +69,24 @@ def begin_lease(log: KeptLog) -> BuildLease:
     build, now = new_proposer(), log.now()
     log.append(Lease(build, now, now + LEASE_LENGTH).name)
     return BuildLease(log, log.names(), build, now, now)
+
+
+def resume_lease(log: KeptLog, name: str) -> BuildLease:
+    """Go on with the lease that a former phase of the build left, or begin one if it is over or ``name`` is none.
+
+    Raises ``CacheError`` or ``ImageError``.
+    """
+    found = read_retention_tag(name)
+    if not isinstance(found, Lease):
+        return begin_lease(log)
+    now = log.now()
+    began = min(found.began, now)
+    log.append(Lease(found.build, began, now + LEASE_LENGTH).name)
+    names = log.names()
+    over = (read_retention_tag(each) for each in names if each.startswith(f"l.{found.build}."))
+    if any(isinstance(each, Lease) and each.until == OVER for each in over):
+        return begin_lease(log)
+    return BuildLease(log, names, found.build, began, now)
 
 
 def look(log: KeptLog, key: Digest, snapshot: frozenset[str]) -> tuple[Seen, frozenset[str]]:

@@ -216,16 +216,19 @@ def share_build(
     )
 
 
-def lease_cache(settings: Settings, remote: RemoteStores) -> BuildLease | None:
-    """Let nothing be deleted from the cache of ``-cache-repo`` that this build may use; ``None`` where that fails."""
+def lease_cache(settings: Settings, remote: RemoteStores, former: str = "") -> BuildLease | None:
+    """Let nothing be deleted from the cache of ``-cache-repo`` that this build may use; ``None`` where that fails.
+
+    ``former`` is the name of the lease with which this build goes on.
+    """
     spec = repository_spec(settings)
     if spec is None:
         return None
     from lifecycle.cache.distributed.open import open_repository
-    from lifecycle.cache.distributed.usage import begin_lease
+    from lifecycle.cache.distributed.usage import resume_lease
 
     try:
-        return begin_lease(open_repository(spec, lambda: remote.client).log)
+        return resume_lease(open_repository(spec, lambda: remote.client).log, former)
     except LifecycleError as error:
         _LOG.debug("no lease: %s", error)
         return None

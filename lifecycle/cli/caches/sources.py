@@ -7,10 +7,11 @@ import json
 import logging
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.cache.specification import DISTRIBUTED, LOCAL, REGISTRY, CacheSpec
-from lifecycle.cli.caches.specs import snapshot_path
+from lifecycle.cache.specification import DISTRIBUTED, LOCAL, REGISTRY, CacheSpec, is_path
+from lifecycle.cli.caches.specs import shared_specs, snapshot_path, source_specs
 from lifecycle.errors import InvalidInputError, LifecycleError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import load, save
@@ -26,7 +27,6 @@ from lifecycle.progress import NO_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from lifecycle.cache.sources.model import Opened
     from lifecycle.cli.inputs.settings import Settings
@@ -165,24 +165,25 @@ def use_of(settings: Settings, analyzed: Analyzed, sources: CacheSources, accoun
     return CacheUse(report, elsewhere)
 
 
-def save_snapshot(settings: Settings, use: CacheUse) -> None:
-    """Leave for the exporter what the restorer found."""
-    save(snapshot_path(settings), CacheSnapshot(cache=use.report).struct())
+def save_snapshot(settings: Settings, use: CacheUse, lease: str) -> None:
+    """Leave for the exporter what the restorer found, and the name of its lease."""
+    save(snapshot_path(settings), CacheSnapshot(cache=use.report, lease=lease).struct())
 
 
-def load_snapshot(settings: Settings, remote: RemoteStores) -> CacheUse | None:
-    """Return what the restorer left, with the images that launch layers are to be taken from.
-
-    A source that is not there any more is a warning; the export says what it lacks.
-    """
+def load_snapshot(settings: Settings) -> CacheSnapshot | None:
+    """Return what the restorer left; what can't be read is a warning."""
     try:
-        snapshot = load(CacheSnapshot, snapshot_path(settings), missing_ok=True)
+        return load(CacheSnapshot, snapshot_path(settings), missing_ok=True)
     except LifecycleError as error:
         _LOG.warning("Not using what the restorer said of caches: %s", error)
         return None
-    if snapshot is None:
-        return None
-    report = snapshot.cache
+
+
+def use_again(settings: Settings, report: CacheReport, remote: RemoteStores) -> CacheUse:
+    """Return what the restorer found, with the images that launch layers are to be taken from.
+
+    A source that is not there any more is a warning; the export says what it lacks.
+    """
     rows = {row.index: row for row in report.source if row.digest}
     elsewhere: dict[str, ReusedLayer] = {}
     opened: dict[int, Opened] = {}
@@ -191,7 +192,7 @@ def load_snapshot(settings: Settings, remote: RemoteStores) -> CacheUse | None:
         if layer.action != CacheAction.METADATA_ONLY or layer.match == "previous" or row is None:
             continue
         if row.index not in opened:
-            opened[row.index] = _open_again(row, remote)
+            opened[row.index] = _open_again(settings, row, remote)
         found = opened[row.index]
         image = None if found.source is None else found.source.image(DiffId(layer.diff_id))
         if image is None:
@@ -201,18 +202,26 @@ def load_snapshot(settings: Settings, remote: RemoteStores) -> CacheUse | None:
     return CacheUse(report, elsewhere)
 
 
-def _open_again(row: SourceRow, remote: RemoteStores) -> Opened:
+def _open_again(settings: Settings, row: SourceRow, remote: RemoteStores) -> Opened:
     from lifecycle.cache.sources.distributed import KIND
     from lifecycle.cache.sources.open import Opener
 
     path, _, digest = row.name.rpartition("@")
     if row.kind == KIND:
-        spec = CacheSpec(DISTRIBUTED, {"ref": path}, row.name)
+        # Where the names of a cache are kept elsewhere, and whose signatures count, is said in the inputs alone.
+        known = (*source_specs(settings), *shared_specs(settings))
+        own = next((each for each in known if each.type == DISTRIBUTED and _is_named(each, path)), None)
+        spec = own or CacheSpec(DISTRIBUTED, {"ref": path}, row.name)
     elif path.startswith("/"):
         spec = CacheSpec(LOCAL, {"src": path, "digest": digest}, row.name)
     else:
         spec = CacheSpec(REGISTRY, {"ref": row.name}, row.name)
     return Opener(remote.cache_client).open_all([spec])[0]
+
+
+def _is_named(spec: CacheSpec, name: str) -> bool:
+    ref = spec.get("ref")
+    return str(Path(ref).absolute()) == name if is_path(ref) else parse_reference(ref).context == name
 
 
 def write_report(path: Path | None, report: CacheReport) -> None:

@@ -27,8 +27,8 @@ def exporter(running: Running, settings: Settings) -> None:
     metadata = load(BuildMetadata, settings.path("layers") / "config" / "metadata.toml")
     check_not_half_replaced(settings.path("layers"))
     cache = open_cache(settings, running.remote)
-    use = named_caches.left_by_restorer(running, settings)
-    lease = named_caches.lease(running, settings)
+    use, former = named_caches.left_by_restorer(running, settings)
+    lease = named_caches.lease(running, settings, former)
     shared = named_caches.share_build(running, settings, analyzed, images=images, use=use, lease=lease)
     if shared is not None:
         running.step = Phase.EXPORTER

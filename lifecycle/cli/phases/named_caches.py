@@ -30,13 +30,16 @@ if TYPE_CHECKING:
     from lifecycle.phases.restore import RestoredLayers
 
 
-def lease(running: Running, settings: Settings) -> BuildLease | None:
-    """Let nothing be deleted from a shared cache that this build may use; ``None`` where there is none to lease."""
+def lease(running: Running, settings: Settings, former: str = "") -> BuildLease | None:
+    """Let nothing be deleted from a shared cache that this build may use; ``None`` where there is none to lease.
+
+    ``former`` is the name of the lease that a phase before this one has.
+    """
     if not settings.text("cache_repo"):
         return None
     from lifecycle.cli.caches.repository import lease_cache
 
-    return lease_cache(settings, running.remote)
+    return lease_cache(settings, running.remote, former)
 
 
 def open_sources(  # what a build is known by
@@ -89,25 +92,30 @@ def use_of(
     return use_of_sources(settings, analyzed, sources or NO_SOURCES, account)
 
 
-def leave_for_exporter(settings: Settings, use: CacheUse | None) -> None:
+def leave_for_exporter(settings: Settings, use: CacheUse | None, lease: BuildLease | None) -> None:
     """Leave for the exporter what a restoration found, or take away what another build left; write the report."""
     if use is None:
+        if lease is not None:
+            lease.end()
         with contextlib.suppress(OSError):
             snapshot_path(settings).unlink(missing_ok=True)
         return
     from lifecycle.cli.caches.sources import save_snapshot, write_report
 
-    save_snapshot(settings, use)
+    save_snapshot(settings, use, "" if lease is None else lease.name)
     write_report(settings.optional_path("cache_report"), use.report)
 
 
-def left_by_restorer(running: Running, settings: Settings) -> CacheUse | None:
-    """Return what the restorer left, ``None`` where it found nothing in named caches."""
+def left_by_restorer(running: Running, settings: Settings) -> tuple[CacheUse | None, str]:
+    """Return what the restorer left, ``None`` where it found nothing in named caches, and the name of its lease."""
     if not os.path.lexists(snapshot_path(settings)):
-        return None
-    from lifecycle.cli.caches.sources import load_snapshot
+        return None, ""
+    from lifecycle.cli.caches.sources import load_snapshot, use_again
 
-    return load_snapshot(settings, running.remote)
+    snapshot = load_snapshot(settings)
+    if snapshot is None:
+        return None, ""
+    return use_again(settings, snapshot.cache, running.remote), snapshot.lease
 
 
 def share_build(

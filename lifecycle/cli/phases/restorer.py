@@ -38,7 +38,7 @@ def restorer(running: Running, settings: Settings) -> None:
         analyzed = identify_run_image(analyzed, api=settings.api, images=running.images(settings))
     save(settings.path("analyzed"), analyzed.struct())
     cache = open_cache(settings, running.remote)
-    named_caches.lease(running, settings)
+    lease = named_caches.lease(running, settings)
     sources = named_caches.open_sources(
         running,
         settings,
@@ -50,7 +50,7 @@ def restorer(running: Running, settings: Settings) -> None:
     )
     running.step = Phase.RESTORER
     account = restore(settings, analyzed, group, cache=cache, sources=sources)
-    named_caches.leave_for_exporter(settings, named_caches.use_of(settings, analyzed, sources, account))
+    named_caches.leave_for_exporter(settings, named_caches.use_of(settings, analyzed, sources, account), lease)
 
 
 def _is_to_be_extended(settings: Settings, analyzed: Analyzed) -> bool:

@@ -5,6 +5,8 @@ exporter publishes or takes over one consistent cut of the steps.
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import tarfile
 from io import BytesIO
 
@@ -136,12 +138,33 @@ def test_two_builders_that_did_not_know_of_each_other_export_one_image(builds, r
 
 
 def collect(repository, *more):
-    """Collect without any time of grace; return the buildpacks of what is deleted, once builds of a minute are over."""
+    """Collect without any time of grace; return the buildpacks of what is deleted."""
     command = [sys.executable, "-m", "lifecycle", "cache", "gc", str(repository), "--json", "--grace", "0", *more]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (value,) = json.loads(done.stdout)["caches"]
     return sorted(row["buildpack"] for row in value["records"] if row["fate"] == "deleted")
+
+
+@pytest.mark.parametrize("repository", ["directory", "registry"], indirect=True)
+def test_a_collection_after_builds_by_phases_keeps_what_the_kept_image_is_made_of(builds, repository):
+    group(builds, "runtime", "deps", runtime=RUNTIME, deps=DEPS)
+    made = {}
+    for name, text in (("one", "main"), ("other", "changed")):
+        builds.place.write("app/main.txt", text)
+        build(builds, repository)
+        assert outcomes(export(builds, repository, name)[1]) == {"runtime": "won", "deps": "won"}
+        made[name] = digest(builds, name)
+        builds.start_again(cache=False)
+    nothing = builds.place.write("nothing.json", '{"keepPolicies": []}')
+    arguments = ("--policy", nothing, "--keep-within", "0", "--keep-starts", "0", "--keep-image", made["other"])
+    assert collect(repository, *arguments) == ["(image)", "test/deps", "test/runtime"]
+    for name, outcome in (("other", "adopted"), ("one", "won")):
+        builds.place.write("app/main.txt", "changed" if name == "other" else "main")
+        build(builds, repository)
+        assert outcomes(export(builds, repository, f"{name}-again")[1]) == {"runtime": outcome, "deps": outcome}
+        assert (digest(builds, f"{name}-again") == made[name]) == (name == "other")
+        builds.start_again(cache=False)
 
 
 @pytest.mark.parametrize("first", ["creator", "phases"])
