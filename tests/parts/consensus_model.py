@@ -5,7 +5,9 @@ never.  A listing has all names that were acknowledged when it began, and any of
 before it ended: each listing another choice, so that late, lost and half-written names are covered.  A listing begins
 as soon as it can, which allows all that a later beginning would.  A proposer that is never scheduled again has
 crashed, and its last name stays on its way for ever.  The environment may close the first generation at any moment.
-A claim is answered in one step by the place that keeps the names; a claimant may crash before it hears of it.
+A claim is answered in one step by the place that keeps the names; a claimant may crash before it hears of it.  With
+`mends`, a crash of that place may leave what it knows of the first claim unreadable at any moment: nobody gets an answer
+then, until a collector that sees any of the names on their way writes what it makes of them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed import consensus
 from lifecycle.cache.distributed.consensus import Claim, Outcome, Pause, Proposal, Put, State, action, claimed
-from lifecycle.cache.distributed.tags import Closed, Decided, read_tag
+from lifecycle.cache.distributed.tags import Closed, Decided, First, read_tag
 from lifecycle.oci.digest import Digest, digest_of
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class Explored:
 def explore(proposers: int, attempts: int, *, most: int = 10_000_000, **model) -> Explored:
     """Visit every state that can be reached, or `most`; stop where two outcomes of one generation differ.
 
-    `closes`: the environment may close generation 0.  `after` and `write`: see `_Model`.
+    `closes`: the environment may close generation 0.  `after`, `write`, `mends`: see `_Model`.
     """
     return _Model(attempts, **model).explore(proposers, most)
 
@@ -68,6 +70,7 @@ class _Model:
         answer: Callable[[dict[int, str], int, str], str] = lambda first, generation, value: first.setdefault(
             generation, value
         ),
+        mends: Callable[[str, Names], str | None] | None = None,
     ) -> None:
         self.attempts = attempts
         self.closes = closes
@@ -75,6 +78,7 @@ class _Model:
         self.write = write
         self.claims = claims
         self.answer = answer
+        self.mends = mends
         self.names = [CLOSED]
         self.bits = {CLOSED: _CLOSED_BIT}
         self.states: list[State] = []
@@ -114,13 +118,11 @@ class _Model:
 
     def following(self, world: World) -> Iterator[World]:
         acknowledged, closing, proposers = world
-        if self.closes and not closing:
-            yield acknowledged, True, proposers
-        if closing and not acknowledged & _CLOSED_BIT:
-            yield acknowledged | _CLOSED_BIT, True, proposers
         on_their_way = _CLOSED_BIT if closing else 0
         for state, _ in proposers:
             on_their_way |= self.writes[state]
+        for now, is_closing in self.of_the_place(acknowledged, on_their_way, closing):
+            yield now, is_closing, proposers
         for index, (state, begun) in enumerate(proposers):
             if self.states[state].failures >= self.attempts:
                 continue
@@ -129,19 +131,44 @@ class _Model:
                 now = self.after_write(acknowledged, self.writes[state])
                 yield self.moved(now, closing, proposers, index, self.choices_of(state, 0, 0)[0])
             elif isinstance(doing := action(self.states[state]), Claim):
-                first = self.first_of(acknowledged)
-                value = self.answer(first, doing.generation, doing.value)
-                now = acknowledged | sum(self.bit(f"first.{generation}.{each}") for generation, each in first.items())
-                now &= ~sum(
-                    bit for name, bit in self.bits.items() if name.startswith("first.") and not now_has(first, name)
-                )
-                heard = self.number(claimed(self.states[state], Digest(value)))
-                yield self.moved(now, closing, proposers, index, heard)
-                yield self.moved(now, closing, proposers, index, state)
+                if not acknowledged & self.bit(f"torn.{doing.generation}"):
+                    now, heard = self.answered(acknowledged, state, doing)
+                    yield self.moved(now, closing, proposers, index, heard)
+                    yield self.moved(now, closing, proposers, index, state)
             elif self.lists[state]:
                 sure = begun & acknowledged
                 for choice in self.choices_of(state, sure, (acknowledged | on_their_way) & ~sure):
                     yield self.moved(acknowledged, closing, proposers, index, choice)
+
+    def of_the_place(self, acknowledged: int, on_their_way: int, closing: bool) -> Iterator[tuple[int, bool]]:
+        """Yield what is acknowledged, and whether the generation is being closed, after what no proposer does."""
+        if self.closes and not closing:
+            yield acknowledged, True
+        if closing and not acknowledged & _CLOSED_BIT:
+            yield acknowledged | _CLOSED_BIT, True
+        if self.mends is not None:
+            for now in self.torn_and_mended(acknowledged, on_their_way):
+                yield now, closing
+
+    def answered(self, acknowledged: int, state: int, doing: Claim) -> tuple[int, int]:
+        """Return what is acknowledged after a claim, and the state of who heard the answer."""
+        first = self.first_of(acknowledged)
+        value = self.answer(first, doing.generation, doing.value)
+        now = acknowledged | sum(self.bit(f"first.{generation}.{each}") for generation, each in first.items())
+        now &= ~sum(bit for name, bit in self.bits.items() if name.startswith("first.") and not now_has(first, name))
+        return now, self.number(claimed(self.states[state], Digest(value)))
+
+    def torn_and_mended(self, acknowledged: int, on_their_way: int) -> Iterator[int]:
+        """Yield what is acknowledged after a crash that tore the tag of a first claim, or after it was mended."""
+        for generation, value in self.first_of(acknowledged).items():
+            yield acknowledged & ~self.bit(f"first.{generation}.{value}") | self.bit(f"torn.{generation}")
+        for generation in (0, 1):
+            torn = self.bit(f"torn.{generation}")
+            # A listing may have all that is on its way, or nothing of it; all between lies between.
+            for seen in {acknowledged, acknowledged | on_their_way} if acknowledged & torn else ():
+                value = self.mends(First(KEY, generation).name, self.text(seen))
+                if value is not None:
+                    yield acknowledged & ~torn | (self.bit(f"first.{generation}.{value}") if value else 0)
 
     def first_of(self, acknowledged: int) -> dict[int, str]:
         """Return what the place of the names has been asked for first, by generation."""

@@ -9,13 +9,16 @@ import pytest
 
 from lifecycle.cache.distributed.collect import Collector
 from lifecycle.cache.distributed.collected import Fate
+from lifecycle.cache.distributed.deciding_registry import read_first
 from lifecycle.cache.distributed.file_repository import FileRepository
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publication import Publication
 from lifecycle.cache.distributed.publish import publish
+from lifecycle.cache.distributed.registry_log import marker
 from lifecycle.cache.distributed.registry_repository import RegistryRepository
 from lifecycle.cache.distributed.retention import KeepPolicy, Limit, Policy, ReferenceKind
 from lifecycle.cache.distributed.tags import Accept, Ballot, Closed, Decided, First, Prepare, Stored, seen_of
+from lifecycle.cache.distributed.torn_tags import contents
 from lifecycle.cache.distributed.usage import LEASE_LENGTH, announce, begin_lease
 from lifecycle.errors import CacheError
 from lifecycle.images.registry.client import Limits, RegistryClient
@@ -374,6 +377,18 @@ def test_tags_that_a_crash_of_the_registry_left_half_written_are_mended(own_regi
         (tags / name / "current" / "link").write_text("")
     assert fates(Collector(shared.repository, MAIN, grace=0).run(), shared) == {"old": "deleted", "kept": "kept"}
     assert shared.there() == {"kept"}
+
+
+def test_a_torn_tag_gets_only_what_the_names_tell():
+    key, value = digest_of(b"key"), digest_of(b"value")
+    first, record = First(key, 1).name, Stored(value).name
+    stored = {value: b"the record"}.get
+    assert contents(record, {record}, stored) == b"the record"
+    assert contents(record, {record}, lambda _: None) == marker(record)
+    assert contents(first, {first, Closed(key, 0).name, Decided(key, 0, value).name}, stored) is None
+    decided = contents(first, {first, Closed(key, 0).name, Decided(key, 1, value).name}, stored)
+    assert read_first(decided, first, where=first) == value
+    assert contents(first, {first, Closed(key, 1).name}, stored) == marker(first)
 
 
 def test_the_registrys_own_garbage_collection_frees_the_blobs_of_what_went(own_registry):

@@ -10,7 +10,9 @@ import pytest
 
 from lifecycle.cache.distributed import consensus
 from lifecycle.cache.distributed.consensus import Step
+from lifecycle.cache.distributed.deciding_registry import read_first
 from lifecycle.cache.distributed.tags import Accept, read_tag
+from lifecycle.cache.distributed.torn_tags import contents
 from parts.consensus_model import explore
 
 soak = pytest.mark.skipif(not os.environ.get("CNB_SOAK"), reason="takes minutes: set CNB_SOAK=1")
@@ -110,3 +112,25 @@ def everybody_is_told_to_be_first(first, generation, value):
 @pytest.mark.parametrize("answer", [the_last_claim_wins, everybody_is_told_to_be_first])
 def test_a_registry_that_overwrites_leads_to_disagreement(answer):
     assert explore(2, 1, claims=True, answer=answer).disagreement
+
+
+def mended(name, names):
+    """Return the record that the mended tag names; `None` where it stays as it is, or says nothing."""
+    data = contents(name, names, lambda _: None)
+    return None if data is None else read_first(data, name, where=name)
+
+
+def given_to_the_next(name, names):
+    """What is torn is taken away, so that the next who claims is the first."""
+    return mended(name, names) or ""
+
+
+@pytest.mark.parametrize(("proposers", "closes"), [(2, True), (3, False)])
+def test_a_first_claim_that_a_crash_made_unreadable_is_told_from_what_was_decided_or_not_at_all(proposers, closes):
+    explored = explore(proposers, 1, closes=closes, claims=True, mends=mended, most=100_000)
+    assert not explored.disagreement
+    assert explored.decided
+
+
+def test_a_first_claim_that_is_forgotten_leads_to_disagreement():
+    assert explore(2, 1, claims=True, mends=given_to_the_next).disagreement
