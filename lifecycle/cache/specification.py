@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -114,6 +115,12 @@ class CacheSpec:
     def get(self, key: str, default: str = "") -> str:
         """Return an attribute as text."""
         return self.attributes.get(key, default)
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return where on this host the cache is, if it is in files."""
+        ref = self.get("ref")
+        named = [self.get(key) for key in ("src", "dest", "path")] + [ref if is_path(ref) else ""]
+        return tuple(Path(each) for each in named if each)
 
     def enabled(self, key: str, *, default: bool) -> bool:
         """Return a boolean attribute."""

@@ -18,19 +18,25 @@ from pathspec.patterns.gitignore import GitIgnorePatternError
 from lifecycle.errors import InvalidFileError, LifecycleError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 _VERSION_CONTROL = ".git"
 
 
 def copy_app(
-    source: Path, destination: Path, *, include: Sequence[str] | None = None, exclude: Sequence[str] | None = None
+    source: Path,
+    destination: Path,
+    *,
+    include: Sequence[str] | None = None,
+    exclude: Sequence[str] | None = None,
+    own: Collection[Path] = (),
 ) -> int:
     """Copy the directory ``source`` into the empty directory ``destination`` and return the number of files.
 
     ``include`` keeps only what its .gitignore patterns match, ``exclude`` drops what they match.  The repository's
     own ``.git`` differs between clones and stays behind unless ``include`` names it.  Symbolic links are kept as
-    they are; sockets, pipes and devices are left out, and so is ``destination`` where it lies in ``source``.
+    they are; sockets, pipes and devices are left out, and so are ``destination`` and the places ``own``, files or
+    directories that the build itself writes, where they lie in ``source``.
     Raises ``LifecycleError`` for what can't be read.
     Spec: extensions/project-descriptor.md "io.buildpacks.include and io.buildpacks.exclude".
     """
@@ -41,22 +47,23 @@ def copy_app(
         return (included is None or included.match_file(relative)) and not excluded.match_file(relative)
 
     files = 0
-    itself = Path(os.path.realpath(destination))
+    left_out = {Path(os.path.realpath(path)) for path in (destination, *own)}
     for directory, directory_names, file_names in os.walk(source, onerror=_unreadable):
         below = Path(directory).relative_to(source)
+        real = os.path.realpath(directory)
         links = [name for name in directory_names if Path(directory, name).is_symlink()]
         directory_names[:] = sorted(
             name
             for name in directory_names
             if name not in links
-            and Path(os.path.realpath(directory), name) != itself
+            and Path(real, name) not in left_out
             and not excluded.match_file(f"{(below / name).as_posix()}/")
         )
         if included is None:
             for name in directory_names:
                 _make_directory(destination / below / name)
         for name in sorted([*file_names, *links]):
-            if wanted((below / name).as_posix()):
+            if Path(real, name) not in left_out and wanted((below / name).as_posix()):
                 files += _copy(Path(directory, name), destination / below / name)
     return files
 

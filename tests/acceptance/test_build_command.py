@@ -55,6 +55,18 @@ def test_an_output_inside_the_app_is_refused(lifecycle, tmp_path):
     assert "lies inside the app" in done.stderr
 
 
+def test_what_builds_keep_inside_the_app_is_no_part_of_the_image(lifecycle, tmp_path):
+    app = shutil.copytree(APP, tmp_path / "app")
+    kept = ("--cache-dir", app / "ci", "--cache-to", f"type=local,dest={app}/to", "--cache-report", app / "report.json")
+    for path in (app / ".local/state", app / ".cache"):
+        path.mkdir(parents=True)
+    plain = image_id(build(lifecycle, "-o", tmp_path / "plain", app=app))
+    for _ in range(2):
+        assert image_id(build(lifecycle, "-o", tmp_path / "image", *kept, app=app, home="app")) == plain
+    assert {path.name for path in app.iterdir()} >= {"ci", "to", "report.json"}
+    assert any((app / ".local/state").iterdir())
+
+
 def test_a_failing_buildpack_keeps_the_previous_image(lifecycle, tmp_path):
     first = build(lifecycle, "-o", tmp_path / "image")
     index = (tmp_path / "image" / "index.json").read_bytes()
@@ -144,10 +156,12 @@ def test_restored_layers_come_with_their_reason(lifecycle, tmp_path):
     assert all(": " in line for line in restored)
 
 
-def test_clear_cache_forgets_what_was_restored(lifecycle, tmp_path):
-    build(lifecycle, "-o", tmp_path / "one", buildpack="layers-all")
-    done = build(lifecycle, "--clear-cache", "-o", tmp_path / "two", buildpack="layers-all")
+def test_clear_cache_forgets_what_was_restored_and_no_other_file(lifecycle, tmp_path):
+    build(lifecycle, "--cache-dir", "dir", "-o", tmp_path / "one", buildpack="layers-all")
+    (tmp_path / "dir" / "mine").touch()
+    done = build(lifecycle, "--cache-dir", "dir", "--clear-cache", "-o", tmp_path / "two", buildpack="layers-all")
     assert "nothing to restore" in done.stderr
+    assert (tmp_path / "dir" / "mine").exists()
 
 
 def test_run_names_the_processes_there_are_where_none_is_meant(lifecycle, tmp_path):
@@ -169,6 +183,7 @@ def test_run_says_so_where_the_image_starts_nothing(lifecycle, tmp_path):
     [
         (("-b", "/nowhere"), 3, "error: /nowhere: is not a directory\n"),
         (("-b", "/"), 3, "error: /: is not a buildpack: it has no buildpack.toml\n"),
+        (("--cache-dir", APP), 3, f"error: {APP}: is the app itself\n"),
         (("--cache-dir", "/dev/null/cache"), 1, "error: /dev/null/cache: can't be made: Not a directory\n"),
         (("--env-file", "/nowhere"), 3, "error: /nowhere: can't be read: No such file or directory\n"),
         (("--env-file", "/bin/sh"), 3, "error: /bin/sh: can't be read: it is not UTF-8\n"),

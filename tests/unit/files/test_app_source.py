@@ -121,6 +121,13 @@ def test_a_destination_inside_the_source_is_not_copied_into_itself(source):
     assert _names(copy) == ALL
 
 
+def test_what_the_build_itself_writes_is_no_part_of_the_app(source, tmp_path):
+    _tree(source, {"ci/cache/committed/layer.tar": "", "ci/report.json": "", "ci/keep": ""})
+    own = [source / "ci/../ci/cache", source / "ci/report.json", tmp_path]
+    assert copy_app(source, tmp_path / "copy", own=own) == len(ALL) + 1
+    assert _names(tmp_path / "copy") == ALL | {"ci/keep"}
+
+
 def test_a_name_that_is_no_utf_8_is_copied(tmp_path):
     source = tmp_path / "app"
     source.mkdir()

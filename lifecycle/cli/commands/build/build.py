@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from lifecycle.cache.specification import read_repository
 from lifecycle.cache.specification import read_source as read_cache_source
 from lifecycle.cache.specification import read_target as read_cache_target
+from lifecycle.cache.volume import VolumeCache
 from lifecycle.cli.caches.key_options import options_of
 from lifecycle.cli.caches.sources import open_sources, registry_of
 from lifecycle.cli.caches.specs import insecure_names
@@ -45,12 +46,13 @@ from lifecycle.files.app_source import copy_app
 from lifecycle.files.codec import load, save
 from lifecycle.launcher import launcher_path
 from lifecycle.model.api import LATEST_PLATFORM_API
+from lifecycle.model.lifecycle_metadata import CacheMetadata
 from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor
 from lifecycle.oci.gojson import Struct
 from lifecycle.oci.reference import parse_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from lifecycle.cache.specification import CacheSpec
@@ -103,6 +105,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
     state = state_dir(environment)
     project = _project(request)
     caches = _caches(request)
+    own = own_places(request, environment)
     remote = RemoteStores(environment, insecure=caches.insecure, progress=log.progress)
     images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
     cache = _made_cache_dir(request, app, environment)
@@ -112,7 +115,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         saved = _saved_steps(rerun, held.enter_context(last_steps(builds))) if rerun else None
         workspace = new_workspace(builds)
         try:
-            _copy_app(app, workspace, project, rerun=rerun, saved=saved, log=log)
+            _copy_app(app, workspace, project, own, rerun=rerun, saved=saved, log=log)
             tree = BuildpackTree(workspace.cnb / "buildpacks")
             _fill_tree(tree, request, project, app, remote)
             _fill_platform(workspace, request, project)
@@ -162,9 +165,10 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
 
 @dataclass(frozen=True, slots=True)
 class _Caches:
-    """Where layers may come from, and which registries of caches may be reached without TLS."""
+    """Where layers may come from, all caches that are named, and which of their registries need no TLS."""
 
     sources: tuple[CacheSpec, ...]
+    named: tuple[CacheSpec, ...]
     insecure: tuple[str, ...]
 
 
@@ -179,8 +183,22 @@ def _caches(request: BuildRequest) -> _Caches:
         raise InvalidInputError(
             "what a person steps through is nothing to share", remedy="leave out --cache-repo, or the other option"
         )
-    insecure = (*request.insecure_registries, *insecure_names((*sources, *targets, *shared)))
-    return _Caches((*sources, *shared), insecure)
+    named = (*sources, *targets, *shared)
+    return _Caches((*sources, *shared), named, (*request.insecure_registries, *insecure_names(named)))
+
+
+def own_places(request: BuildRequest, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return where builds keep what they need again: files and directories that are no part of an app around them.
+
+    CI systems keep between jobs what lies in the directory of the project, and nothing else.
+    Raises ``InvalidInputError`` for a cache in the app's directory itself.
+    """
+    named = [path for spec in _caches(request).named for path in spec.paths()]
+    given = [path for path in (request.cache_dir, request.cache_report, *named) if path is not None]
+    for path in given:
+        if path.resolve() == request.app.resolve():
+            raise InvalidInputError("is the app itself", where=path, remedy="give a cache a directory of its own")
+    return (state_dir(environment), cache_dir(environment), *given)
 
 
 def _saved_steps(rerun: str, last: SavedSteps | None) -> SavedSteps:
@@ -194,7 +212,14 @@ def _saved_steps(rerun: str, last: SavedSteps | None) -> SavedSteps:
 
 
 def _copy_app(
-    app: Path, workspace: Workspace, project: ProjectBuildpacks, *, rerun: str, saved: SavedSteps | None, log: BuildLog
+    app: Path,
+    workspace: Workspace,
+    project: ProjectBuildpacks,
+    own: Collection[Path],
+    *,
+    rerun: str,
+    saved: SavedSteps | None,
+    log: BuildLog,
 ) -> None:
     """Copy the app, or what earlier steps had made of it when the last build ran."""
     changed = None if saved is None else saved.app_before(saved.index(rerun))
@@ -202,20 +227,21 @@ def _copy_app(
         log.note(f"the app is as the steps before {rerun} left it in the last build")
         copy_tree(changed, workspace.app)
         return
-    files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude)
-    log.detail(f"copied {files} files of {app}")
+    files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude, own=own)
+    log.detail(f"copied {files} file{'' if files == 1 else 's'} of {app}")
 
 
 def _made_cache_dir(request: BuildRequest, app: Path, environment: Mapping[str, str]) -> Path:
     cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
-    if request.clear_cache and not request.explain:
-        shutil.rmtree(cache, ignore_errors=True)
     try:
         cache.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(
             f"can't be made: {error.strerror}", where=cache, remedy="choose a --cache-dir that this user can write"
         ) from error
+    if request.clear_cache and not request.explain:
+        # Whatever else is in a directory that somebody named stays.
+        VolumeCache(cache).begin().commit(CacheMetadata())
     return cache
 
 

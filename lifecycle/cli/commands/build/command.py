@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.inputs.flags import insecure_registries
 from lifecycle.cli.logs.build_log import BuildLog, Style
 from lifecycle.errors import InvalidInputError, LifecycleError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _BUILDERS_DIR = Path("/cnb/buildpacks")
 _BUILDERS_EXTENSIONS = Path("/cnb/extensions")
@@ -141,7 +144,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
     as_json: Annotated[bool, typer.Option("--json", help="One JSON event a line on standard output.")] = False,  # noqa: FBT002
 ) -> None:
     """Build an image from an app directory."""
-    from lifecycle.cli.commands.build.build import BuildRequest, build_image
+    from lifecycle.cli.commands.build.build import BuildRequest, build_image, own_places
     from lifecycle.cli.commands.build.stepping import Stepping, read_stops
 
     style = Style.JSON if as_json else Style.QUIET if quiet else Style.VERBOSE if verbose else Style.NORMAL
@@ -180,7 +183,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
             stepping=Stepping(rerun, read_stops(stop or []), shell_on_failure),
         )
         if watch and not once:
-            _watch(source, buildpack or [], log)
+            _watch(source, buildpack or [], own_places(request, os.environ), log)
         build_image(request, environment=os.environ, log=log)
     except LifecycleError as error:
         log.error(error)
@@ -189,12 +192,12 @@ def build(  # noqa: PLR0917  # one parameter for each option
         log.progress.close()
 
 
-def _watch(source: Path, buildpacks: list[str], log: BuildLog) -> None:
+def _watch(source: Path, buildpacks: list[str], own: Collection[Path], log: BuildLog) -> None:
     from lifecycle.cli.commands.build.watch import Watched, watch
 
     arguments = sys.argv[sys.argv.index("build") + 1 :]
     directories = tuple(Path(each) for each in buildpacks if Path(each).is_dir())
-    watch(Watched(source, directories), arguments, environment=os.environ, log=log)
+    watch(Watched(source, directories, own), arguments, environment=os.environ, log=log)
 
 
 def _lines(variable: str) -> list[str]:

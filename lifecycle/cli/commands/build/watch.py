@@ -15,7 +15,7 @@ from lifecycle.executables.attached import run_attached
 from lifecycle.files.modules import read_buildpack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from lifecycle.cli.logs.build_log import BuildLog
@@ -31,14 +31,21 @@ Look = frozenset[tuple[str, int, int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a build is of: the app, and the directories of buildpacks."""
+    """What a build is of: the app, and the directories of buildpacks; ``own`` is what builds write themselves."""
 
     app: Path
     buildpacks: tuple[Path, ...]
+    own: Collection[Path] = ()
 
     def look(self) -> dict[Path, Look]:
         """Return of each directory what changes when a file in it does."""
-        return {root: frozenset(_files(root)) for root in (self.app, *self.buildpacks)}
+        return {root: frozenset(_files(root, self._own_below(root))) for root in (self.app, *self.buildpacks)}
+
+    def _own_below(self, root: Path) -> frozenset[str]:
+        """Return the names that ``own`` have below ``root``."""
+        real = root.resolve()
+        below = (path.resolve() for path in self.own)
+        return frozenset(str(root / path.relative_to(real)) for path in below if path.is_relative_to(real))
 
 
 def watch(watched: Watched, arguments: Sequence[str], *, environment: Mapping[str, str], log: BuildLog) -> None:
@@ -83,12 +90,12 @@ def _only_step(watched: Watched, changed: Sequence[Path], environment: Mapping[s
     return wanted
 
 
-def _files(root: Path) -> Iterator[tuple[str, int, int, int]]:
+def _files(root: Path, own: frozenset[str]) -> Iterator[tuple[str, int, int, int]]:
     seen = set()
     # A buildpack may have parts that it shares with others behind links.
     for directory, names, files in os.walk(root, followlinks=True):
         status = os.stat(directory)  # noqa: PTH116  # many
-        if (status.st_dev, status.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in seen or directory in own:
             names.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -96,6 +103,8 @@ def _files(root: Path) -> Iterator[tuple[str, int, int, int]]:
         for name in files:
             if not name.endswith(_OF_EDITORS):
                 path = os.path.join(directory, name)  # noqa: PTH118  # many
+                if path in own:
+                    continue
                 try:
                     found = os.stat(path)  # noqa: PTH116  # many
                 except OSError:
