@@ -6,21 +6,24 @@ Spec: buildpack.md "Buildpack Interface": standard input is empty, standard outp
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
 import subprocess
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 _CHUNK = 1 << 16
+_FIRST_LINE = 256
+_ELF = b"\x7fELF"
 _GRACE = 5.0
 """Seconds that a process has to tidy up before it is killed."""
 _LOOK_EVERY = 200
@@ -158,7 +161,7 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
         raise LifecycleError(
             f"can't be started: {os.strerror(error.errno or 0)}",
             where=command.argv[0],
-            remedy="make it executable and check the interpreter on its first line",
+            remedy=_remedy(Path(command.argv[0]), error),
         ) from error
     with process, RUNNING.running(process):
         stream = process.stdout
@@ -170,6 +173,29 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
             while chunk := os.read(stream.fileno(), _CHUNK):
                 output(chunk)
     return process.returncode
+
+
+def _remedy(path: Path, error: OSError) -> str:
+    """Return what to do about an executable that the system doesn't start."""
+    try:
+        with path.open("rb") as file:
+            first = file.readline(_FIRST_LINE)
+    except IsADirectoryError:
+        return "put an executable file in the place of this directory"
+    except FileNotFoundError:
+        return "the file is missing"
+    except OSError:
+        first = b""
+    if error.errno == errno.EACCES:
+        return "make it executable: chmod +x" if not os.access(path, os.X_OK) else "check the interpreter that it names"
+    if first.startswith(_ELF):
+        return "it is a program for other machines, or for another C library"
+    if not first.startswith(b"#!"):
+        return "begin it with a line that names an interpreter, such as #!/bin/sh"
+    if first.endswith(b"\r\n"):
+        return "its first line ends in CR LF: save it with Unix line ends"
+    interpreter = os.fsdecode(first[2:].split()[0]) if first[2:].split() else ""
+    return f"its first line names the interpreter {interpreter!r}, which is not there"
 
 
 def _output_until_end(process: subprocess.Popen[bytes], stream: int, output: Callable[[bytes], None]) -> None:

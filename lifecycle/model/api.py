@@ -144,7 +144,8 @@ class BuildpackApi:
 
         Spec: buildpack.md "Buildpack API Version".
         """
-        remedy = f"use a version of it with one of the APIs {', '.join(map(str, BUILDPACK_APIS))}"
+        supported = f"one of the APIs {', '.join(map(str, BUILDPACK_APIS))}"
+        remedy = f"use a version of it with {supported}" if text else f'name {supported} at the top, as api = "…"'
         try:
             version = ApiVersion.parse(text)
         except ValueError as error:

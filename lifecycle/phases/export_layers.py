@@ -126,7 +126,8 @@ class LayerStack:
         if refused:
             raise ExportError(
                 "; ".join(verdict.reason for verdict in refused),
-                remedy="build without the previous image, so that the buildpack makes the layer again",
+                remedy="if its buildpack wrote the .toml of a layer and no directory, correct it; if a layer was lost, "
+                "build without the previous image and the cache, so that it is made again",
             )
 
     def _previous_holds(self, diff_id: DiffId) -> bool:

@@ -84,6 +84,13 @@ def test_no_buildpack_that_passes_is_said_plainly(lifecycle):
     assert "Traceback" not in done.stderr
 
 
+def test_an_order_without_groups_is_said_plainly(lifecycle, tmp_path):
+    (tmp_path / "order.toml").write_text('[[groups]]\nid = "a/b"\n')
+    done = lifecycle("build", APP, "--buildpacks", tmp_path, "--order", "order.toml", check=False)
+    assert done.returncode == 20
+    assert "error: the order has no group of buildpacks\n" in done.stderr
+
+
 def test_json_output_is_one_event_a_line_and_ends_with_the_image(lifecycle, tmp_path):
     done = build(lifecycle, "--json", "-o", tmp_path / "image")
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -188,12 +195,17 @@ def test_run_says_so_where_the_image_starts_nothing(lifecycle, tmp_path):
         (("--env-file", "/nowhere"), 3, "error: /nowhere: can't be read: No such file or directory\n"),
         (("--env-file", "/bin/sh"), 3, "error: /bin/sh: can't be read: it is not UTF-8\n"),
         (("-e", "=x"), 3, "error: --env '=x' has no name\n"),
+        (("--env-file", "vars"), 3, "error: vars: line 2: '=x' has no name\n       write NAME=VALUE\n"),
+        (("-b", "no-build"), 3, "error: no-build: is not a buildpack: it has no bin/build"),
         (("--uid", "-1"), 2, "Invalid value for '--uid'"),
         (("--descriptor", "/nowhere"), 1, "error: /nowhere: does not exist\n"),
         (("-t", "UPPER"), 3, "error: 'UPPER' is not a valid image reference"),
     ],
 )
-def test_a_mistake_is_told_before_anything_runs(lifecycle, arguments, status, said):
+def test_a_mistake_is_told_before_anything_runs(lifecycle, tmp_path, arguments, status, said):
+    (tmp_path / "vars").write_text("# comment\n=x\n")
+    (tmp_path / "no-build").mkdir()
+    (tmp_path / "no-build" / "buildpack.toml").write_text('api = "0.10"\n[buildpack]\nid = "a/b"\nversion = "1"\n')
     done = build(lifecycle, *arguments, check=False)
     assert done.returncode == status
     assert said in done.stderr

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lifecycle.cli.logs.ansi import PlainOutput, plain
 from lifecycle.cli.logs.progress_bar import ProgressBar, is_terminal
 from lifecycle.cli.logs.size_text import size_text
+from lifecycle.errors import BuildpackBuildError
 from lifecycle.model.cache_report import CacheAction
 from lifecycle.rules.detection_explained import fate
 
@@ -39,6 +40,9 @@ _VERBS: Final = {"add": "added", "reuse": "reused", "refuse": "refused"}
 _DIGEST: Final = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _FOR_PLATFORMS: Final = ("Did not find SBOM", "new runtime base image")
 """Beginnings of warnings about files that a platform provides and ``lifecycle build`` has not."""
+
+_KEPT: Final = 64 * 1024
+"""How many bytes of a buildpack's output are kept unseen, for the case that it fails."""
 
 
 class Style(Enum):
@@ -99,6 +103,7 @@ class BuildLog:
     progress: ProgressBar = field(init=False)
     _mid_line: bool = False
     _plain: PlainOutput = field(default_factory=PlainOutput)
+    _unseen: bytearray = field(default_factory=bytearray)
 
     def __post_init__(self) -> None:
         talks = self.style in {Style.NORMAL, Style.VERBOSE}
@@ -175,17 +180,22 @@ class BuildLog:
 
     def buildpack(self, buildpack: Buildpack) -> None:
         """Begin a buildpack's turn."""
+        self._unseen.clear()
         info = buildpack.descriptor.buildpack
         self._event("build", id=info.id, version=info.version)
         self._line(self._paint("1", f"--> {info.id} {info.version}"))
 
     def output(self, chunk: bytes) -> None:
-        """Pass on what a buildpack prints."""
+        """Pass on what a buildpack prints; when quiet, only the end of it, and only if the buildpack fails."""
         if self.style is Style.QUIET:
-            return
-        if self.style is Style.JSON:
+            self._unseen += chunk
+            del self._unseen[:-_KEPT]
+        elif self.style is Style.JSON:
             self._event("output", text=chunk.decode(errors="replace"))
-            return
+        else:
+            self._show(chunk)
+
+    def _show(self, chunk: bytes) -> None:
         shown = chunk if self.color else self._plain(chunk)
         if not shown:
             return
@@ -256,6 +266,8 @@ class BuildLog:
 
     def error(self, error: LifecycleError) -> None:
         """Say what went wrong, where, and what to do."""
+        if isinstance(error, BuildpackBuildError) and self._unseen:
+            self._show(bytes(self._unseen))
         self._event("error", message=error.message, where=error.where, remedy=error.remedy)
         where = "" if error.where is None else f"{error.where}: "
         self._say(f"{self._paint('31;1', 'error:')} {where}{error.message}")

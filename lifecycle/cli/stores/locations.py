@@ -27,6 +27,7 @@ class Place(StrEnum):
 
 IN_FILES = frozenset({Place.LAYOUT, Place.ARCHIVE, Place.DOCKER_ARCHIVE})
 _TAR = ".tar"
+_PATH = ("/", "./", "../", "~")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ def read_source(text: str) -> Location:
     """Read the place of an image that is there, such as a run image.
 
     ``docker://NAME``, ``docker-daemon:NAME``, ``oci:DIRECTORY``, ``oci-archive:FILE``, ``docker-archive:FILE`` or
-    ``scratch``; else what begins like a path or exists is a path, and anything else a name in a registry.
+    ``scratch``; else what begins like a path, ends in ``.tar`` or exists is a path, and anything else a name in a
+    registry.
     Raises ``InvalidInputError``.
     """
     if text == Place.SCRATCH:
@@ -58,7 +60,7 @@ def read_source(text: str) -> Location:
     explicit = _explicit(text)
     if explicit is not None:
         return explicit
-    if text.startswith(("/", "./", "../", "~")) or Path(text).exists():
+    if text.startswith(_PATH) or text.endswith(_TAR) or Path(text).exists():
         return Location(_kind_of_path(Path(text)), text)
     return Location(Place.REGISTRY, text)
 
@@ -73,6 +75,12 @@ def read_destination(text: str) -> Location:
         return Location(Place.REGISTRY if text == "registry" else Place.DAEMON, "")
     explicit = _explicit(text)
     if explicit is None:
+        if ":" in text.partition("/")[0] or text.startswith("type="):
+            raise InvalidInputError(
+                f"{text!r} is no kind of place",
+                remedy="write registry with the name in --tag, daemon, a directory, FILE.tar, oci:DIR, "
+                "oci-archive:FILE or docker-archive:FILE",
+            )
         return Location(Place.ARCHIVE if text.endswith(_TAR) else Place.LAYOUT, text)
     if explicit.place not in IN_FILES:
         word = "registry" if explicit.place is Place.REGISTRY else "daemon"
@@ -103,7 +111,9 @@ def _explicit(text: str) -> Location | None:
             return None
         rest = rest.removeprefix("//")
     if not rest or place is Place.SCRATCH:
-        raise InvalidInputError(f"{text!r} does not say which image", remedy=f"write {word}:NAME")
+        wanted = "PATH" if place in IN_FILES else "NAME"
+        slashes = "//" if place is Place.REGISTRY else ""
+        raise InvalidInputError(f"{text!r} does not say which image", remedy=f"write {word}:{slashes}{wanted}")
     return Location(place, rest)
 
 

@@ -324,7 +324,11 @@ def _error(error: BaseException, host: str) -> RegistryError:
             case urllib3.exceptions.ConnectTimeoutError() if not isinstance(
                 cause, urllib3.exceptions.NewConnectionError
             ):
-                return RegistryConnectionError(f"{host} does not answer to a connection", host=host)
+                return RegistryConnectionError(
+                    f"{host} does not answer to a connection",
+                    host=host,
+                    remedy="check host and port, and the firewalls and proxies between",
+                )
             case urllib3.exceptions.ReadTimeoutError():
                 return RegistryConnectionError(f"{host} has stopped answering", host=host)
             case (
@@ -332,10 +336,17 @@ def _error(error: BaseException, host: str) -> RegistryError:
                 | requests.exceptions.InvalidSchema()
                 | urllib3.exceptions.LocationValueError()
             ):
-                return RegistryError(f"{host!r} is not an address that can be asked", host=host)
+                return RegistryError(
+                    f"{host!r} is not an address that can be asked", host=host, remedy="write HOST or HOST:PORT"
+                )
             case _:
                 pass
-    return RegistryConnectionError(f"the connection to {host} failed: {_reason(error)}", host=host)
+    refused = any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+    return RegistryConnectionError(
+        f"the connection to {host} failed: {_reason(error)}",
+        host=host,
+        remedy="check that the registry runs, and its host and port" if refused else None,
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.errors import LifecycleError
 from lifecycle.executables.process import Command, ProcessUser, run_process
 
 
@@ -32,6 +33,26 @@ def test_a_command_that_leaves_nothing_gives_its_status_and_all_that_it_prints(t
     command = Command(("/bin/sh", "-c", script), tmp_path, {"PATH": "/usr/bin:/bin"}, leaves_nothing=True)
     assert run_process(command, output=printed.append) == 3
     assert sum(map(len, printed)) == (500000 if "yes" in script else 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "remedy"),
+    [
+        (b"#!/bin/sh\n", 0o644, "chmod \\+x"),
+        (b"#!/bin/sh\r\nexit 0\r\n", 0o755, "CR LF"),
+        (b"#!/no/such -x\n", 0o755, "'/no/such', which is not there"),
+        (b"exit 0\n", 0o755, "such as #!/bin/sh"),
+        (b"\x7fELF\1\1\1" + bytes(60), 0o755, "other machines"),
+        (None, 0o755, "missing"),
+    ],
+)
+def test_what_can_not_be_started_is_told_with_its_cause(tmp_path, content, mode, remedy):
+    path = tmp_path / "build"
+    if content is not None:
+        path.write_bytes(content)
+        path.chmod(mode)
+    with pytest.raises(LifecycleError, match=f"can't be started: .*{remedy}"):
+        run_process(Command((str(path),), tmp_path, {}), output=print)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes of other users")

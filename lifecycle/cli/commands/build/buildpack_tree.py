@@ -38,6 +38,12 @@ class BuildpackTree:
         buildpack = self._link(root)
         if buildpack.descriptor.order:
             self._add_components(buildpack)
+        elif not any((root / "bin").glob("build*")):
+            raise InvalidInputError(
+                "is not a buildpack: it has no bin/build, and no [[order]] in its buildpack.toml",
+                where=root,
+                remedy="name the directory of a buildpack that is built, or write bin/build",
+            )
         info = buildpack.descriptor.buildpack
         return OrderElement(id=info.id, version=info.version)
 

@@ -214,19 +214,25 @@ def _default_tag(source: Path, output: str) -> str:
 
 
 def _variables(given: list[str], files: list[Path]) -> dict[str, str]:
-    lines = []
+    entries: list[tuple[str, str | None]] = []
     for path in files:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise InvalidInputError(f"can't be read: {reason}", where=path, remedy="correct --env-file") from error
-        lines += [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+        lines = enumerate(text.splitlines(), start=1)
+        entries += [
+            (line, f"{path}: line {number}")
+            for number, line in lines
+            if line.strip() and not line.lstrip().startswith("#")
+        ]
     variables = {}
-    for entry in [*lines, *given]:
+    for entry, where in [*entries, *((each, None) for each in given)]:
         name, equals, value = entry.partition("=")
         if not name.strip():
-            raise InvalidInputError(f"--env {entry!r} has no name", remedy="write --env NAME=VALUE")
+            option = "" if where else "--env "
+            raise InvalidInputError(f"{option}{entry!r} has no name", where=where, remedy=f"write {option}NAME=VALUE")
         if equals:
             variables[name.strip()] = value
         elif name.strip() in os.environ:

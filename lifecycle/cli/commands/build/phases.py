@@ -10,6 +10,7 @@ from lifecycle.cli.caches.sources import use_of
 from lifecycle.cli.caches.targets import open_targets
 from lifecycle.cli.commands.build.extension import check_dockerfiles, extend_run_image
 from lifecycle.cli.commands.build.paths import APP, LAYERS
+from lifecycle.cli.logs.build_log import Style
 from lifecycle.cli.steps.analyze import analyze
 from lifecycle.cli.steps.build import build, build_inputs, with_step_keys
 from lifecycle.cli.steps.detect import DetectedGroup, detect
@@ -21,7 +22,7 @@ from lifecycle.cli.stores.phase import cache_images, open_cache
 from lifecycle.errors import BuildpackDetectError, LifecycleError, NoGroupDetectedError
 from lifecycle.executables.process import run_process
 from lifecycle.phases.restore_run_image import identify_run_image
-from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
+from lifecycle.rules.detection import ERROR, GroupErroredError, NoGroupPassedError, Verdict
 from lifecycle.rules.detection_explained import about_order, suggestions
 
 if TYPE_CHECKING:
@@ -168,6 +169,10 @@ def _detect(
             allow_extensions=lambda: None,
         )
     except NoGroupPassedError as error:
+        if not any(attempt.elements for attempt in error.attempts):
+            raise NoGroupDetectedError(
+                "the order has no group of buildpacks", remedy="give it [[order]] tables with [[order.group]] in them"
+            ) from error
         remedy = explain(
             error.attempts,
             "check that APP is the directory of the app's source, or name a buildpack for it with --buildpack",
@@ -177,8 +182,14 @@ def _detect(
         explain(error.attempts, "")
         raise BuildpackDetectError(
             "no group of buildpacks passed detection, and one at least failed with an error",
-            remedy="--verbose shows what its bin/detect printed",
+            remedy="--verbose shows what its bin/detect printed" if _said_more(error.attempts, log) else None,
         ) from error
+
+
+def _said_more(attempts: Sequence[Attempt], log: BuildLog) -> bool:
+    """Say whether a ``bin/detect`` that failed may have printed what is not seen yet."""
+    ran = any(each.verdict is Verdict.ERROR and each.code != ERROR for attempt in attempts for each in attempt.elements)
+    return ran and log.style is not Style.VERBOSE
 
 
 def _follow_extensions(

@@ -8,7 +8,7 @@ import pytest
 
 from lifecycle.cli.logs.build_log import BuildLog, Style
 from lifecycle.cli.logs.size_text import size_text
-from lifecycle.errors import LifecycleError
+from lifecycle.errors import BuildpackBuildError, LifecycleError
 from lifecycle.files.modules import Buildpack
 from lifecycle.images.store import WrittenImage
 from lifecycle.model.descriptor import BuildpackDescriptor
@@ -82,6 +82,16 @@ def test_quiet_shows_warnings_errors_and_the_result_only(tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == "tag       app:v1\nimage     sha256:ref\nimage id  sha256:id\n"
     assert err == "warning: warned\nerror: file.toml: is wrong\n       correct it\n"
+
+
+@pytest.mark.parametrize(("error", "shown"), [(BuildpackBuildError("failed"), True), (ERROR, False)])
+def test_quiet_shows_the_end_of_what_a_buildpack_printed_if_it_fails(capsys, error, shown):
+    log = BuildLog(Style.QUIET, color=False)
+    log.output(b"first\n" + 100_000 * b"x" + b"\nlast")
+    log.error(error)
+    err = capsys.readouterr().err
+    assert ("x\nlast\nerror: failed" in err) is shown
+    assert "first" not in err
 
 
 def test_the_log_goes_to_standard_error_and_the_result_to_standard_output(tmp_path, capsys):

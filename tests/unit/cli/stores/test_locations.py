@@ -21,6 +21,7 @@ from lifecycle.errors import InvalidInputError
         ("oci-archive:a.tar", Location(Place.ARCHIVE, "a.tar")),
         ("docker-archive:a.tar", Location(Place.DOCKER_ARCHIVE, "a.tar")),
         ("./missing", Location(Place.LAYOUT, "./missing")),
+        ("missing.tar", Location(Place.LAYOUT, "missing.tar")),
     ],
 )
 def test_a_source_is_a_place_and_a_name(text, location):
@@ -56,6 +57,7 @@ def test_archives_are_told_apart_by_what_is_in_them(tmp_path, members, place):
         ("daemon", Location(Place.DAEMON, "")),
         ("out", Location(Place.LAYOUT, "out")),
         ("out.tar", Location(Place.ARCHIVE, "out.tar")),
+        ("./a:b", Location(Place.LAYOUT, "./a:b")),
         ("oci:out.tar", Location(Place.LAYOUT, "out.tar")),
         ("docker-archive:out.tar", Location(Place.DOCKER_ARCHIVE, "out.tar")),
     ],
@@ -70,6 +72,12 @@ def test_a_destination_is_a_kind_of_place_or_a_path(text, location):
 )
 def test_a_destination_that_names_an_image_is_told_how_to_say_it(text, remedy):
     with pytest.raises(InvalidInputError, match=remedy):
+        read_destination(text)
+
+
+@pytest.mark.parametrize("text", ["localhost:5000/app", "containers-storage:app", "type=oci,dest=a.tar"])
+def test_a_destination_of_another_kind_is_told_which_there_are(text):
+    with pytest.raises(InvalidInputError, match=r"no kind of place; write registry with the name in --tag"):
         read_destination(text)
 
 

@@ -25,6 +25,9 @@ def _buildpack(root, buildpack_id, version="1.0.0", components=()):
     for each, its_version in components:
         lines += ["[[order]]", "[[order.group]]", f'id = "{each}"', f'version = "{its_version}"']
     (root / "buildpack.toml").write_text("\n".join(lines))
+    if not components:
+        (root / "bin").mkdir()
+        (root / "bin" / "build").touch()
     return root
 
 
