@@ -177,8 +177,11 @@ def _translated() -> Iterator[None]:
 
 
 def _find_all(inputs: BuildInputs) -> list[Buildpack]:
-    """Find the buildpacks before the first one runs, so that a missing one takes no time."""
-    return [find_buildpack(inputs.buildpacks_dir, element.id, element.version) for element in inputs.group.group]
+    """Find the buildpacks before the first one runs, so that one that is missing or too new takes no time."""
+    found = [find_buildpack(inputs.buildpacks_dir, element.id, element.version) for element in inputs.group.group]
+    for buildpack in found:
+        buildpack.api  # noqa: B018  # raises unless it is supported
+    return found
 
 
 class _Build:
