@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from lifecycle.testing.session import Session
 
 
+_MOST_STEPS = 1000
+"""Components of a path, with those of the links in it: more are a circle."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What a build was asked for, for the build after it to ask again."""
@@ -92,10 +96,27 @@ class Build:
         """Where its layers are now: a later build moves them aside."""
         return self._at.path
 
-    def now(self, path: str) -> Path:
-        """Return where a path in its layers is now."""
-        original, given = self._session.place.layers, Path(path)
-        return self._at.path / given.relative_to(original) if given.is_relative_to(original) else given
+    def now(self, path: Path | str) -> Path:
+        """Return where a path in its layers is now, all links followed."""
+        followed, rest = Path("/"), list(self._moved(Path(path)).parts[1:])
+        for _ in range(_MOST_STEPS):
+            if not rest:
+                break
+            step = followed / rest.pop(0)
+            if step.is_symlink():
+                rest[:0] = self._moved(followed / step.readlink()).parts[1:]
+                step = Path("/")
+            followed = step
+        return followed.joinpath(*rest)
+
+    def _moved(self, path: Path) -> Path:
+        """Return where a path is that the executables saw."""
+        place = self._session.place
+        seen = place.mounts if self._session.given.conditions.as_in_image else {}
+        for name, directory in {**seen, str(place.layers): self._at.path}.items():
+            if path.is_relative_to(name):
+                path = directory / path.relative_to(name)
+        return path
 
     @property
     def app_dir(self) -> Path:

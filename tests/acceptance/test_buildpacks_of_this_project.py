@@ -1,6 +1,7 @@
 """Our buildpacks with the registries that they are for: an app is built twice, started and asked.
 
-The second build has to take every layer from the first.
+The second build has to take every layer from the first. The contract of buildpacks, which builds more often, takes what
+the registries have from a mirror that asks them once.
 """
 
 from __future__ import annotations
@@ -20,18 +21,31 @@ from pathlib import Path
 
 import pytest
 
+from parts.registry_mirror import RegistryMirror
+from parts.shared_process import run_directory
+
 BUILDPACKS = Path(__file__).parents[2] / "buildpacks"
 PATIENCE = 30
 
 
-def reachable(url):
+def need(url):
+    """Skip the test where a registry can't be reached; where CI is to prove something, fail it."""
     try:
         urllib.request.urlopen(url, timeout=10).close()
     except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
+        pass
+    except OSError as error:
+        message = f"{url} can't be reached: {error}"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+
+
+def written(app, files):
+    for name, text in files.items():
+        (app / name).parent.mkdir(parents=True, exist_ok=True)
+        (app / name).write_text(text)
+    return app
 
 
 @pytest.fixture
@@ -57,10 +71,7 @@ def built_twice(lifecycle, tmp_path):
     """Build an app twice and return the log of the second build."""
 
     def build(files, *buildpacks):
-        app = tmp_path / "app"
-        for name, text in files.items():
-            (app / name).parent.mkdir(parents=True, exist_ok=True)
-            (app / name).write_text(text)
+        app = written(tmp_path / "app", files)
         named = [word for each in buildpacks for word in ("--buildpack", BUILDPACKS / each)]
         logs = []
         for _ in range(2):
@@ -108,14 +119,69 @@ def answer(lifecycle):
 
 
 @pytest.fixture
+def keeps_the_contract(tmp_path, mirror):
+    """Put a buildpack through the contract as an author does, with a small app."""
+
+    def check(buildpack, files, **variables):
+        app = written(tmp_path / "app", files)
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
+                *("--cnb-buildpack", BUILDPACKS / buildpack, "--cnb-app", app),
+                *(f"--cnb-env={name}={value}" for name, value in variables.items()),
+            ],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        assert mirror.requests("GET"), "no registry was asked"
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory):
+    with RegistryMirror(run_directory(tmp_path_factory, "mirror-of-registries")) as started:
+        yield started
+
+
+@pytest.fixture
 def debian():
-    if shutil.which("apt-get") is None or not reachable("http://deb.debian.org/debian/"):
-        pytest.skip("apt or Debian's packages are not at hand")
+    if shutil.which("apt-get") is None:
+        pytest.skip("apt is not at hand")
+    need("http://deb.debian.org/debian/")
+
+
+@pytest.fixture
+def npm():
+    need("https://registry.npmjs.org/")
+
+
+@pytest.fixture
+def maven_central():
+    need("https://repo.maven.apache.org/maven2/")
+
+
+def test_the_sample_app_is_built_with_packages_of_pypi(built_twice, answer):
+    need("https://pypi.org/simple/")
+    sample = BUILDPACKS / "samples" / "web-python"
+    built_twice({path.name: path.read_text() for path in sample.iterdir()}, "python-pip", "procfile")
+    assert "<h1>Hello, world!</h1>" in answer()
+
+
+STATIC = {"public/index.html": "<h1>hello</h1>\n"}
 
 
 def test_a_static_site_is_served_by_debian_s_nginx(built_twice, answer, debian):
-    built_twice({"public/index.html": "<h1>hello</h1>\n"}, "ca-certificates", "static")
+    built_twice(STATIC, "ca-certificates", "static")
     assert answer() == "<h1>hello</h1>\n"
+
+
+def test_static_keeps_the_contract(keeps_the_contract, mirror, debian):
+    keeps_the_contract("static", STATIC, http_proxy=mirror.url)
 
 
 def test_programs_of_an_aptfile_are_there_for_the_app(built_twice, lifecycle, debian):
@@ -124,9 +190,18 @@ def test_programs_of_an_aptfile_are_there_for_the_app(built_twice, lifecycle, de
     assert output == "[2]\n"
 
 
-def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer):
-    if not reachable("https://registry.npmjs.org/"):
-        pytest.skip("the npm registry is not at hand")
+def test_apt_keeps_the_contract(keeps_the_contract, mirror, debian):
+    keeps_the_contract("apt", {"Aptfile": "tree\n"}, http_proxy=mirror.url)
+
+
+IS_NUMBER = {
+    "version": "7.0.0",
+    "resolved": "https://registry.npmjs.org/is-number/-/is-number-7.0.0.tgz",
+    "integrity": "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng==",
+}
+
+
+def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer, npm):
     package = {
         "name": "hello",
         "version": "1.0.0",
@@ -150,11 +225,7 @@ def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer):
                 "dependencies": {"is-number": "7.0.0"},
                 "devDependencies": {"semver": "7.5.4"},
             },
-            "node_modules/is-number": {
-                "version": "7.0.0",
-                "resolved": "https://registry.npmjs.org/is-number/-/is-number-7.0.0.tgz",
-                "integrity": "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng==",
-            },
+            "node_modules/is-number": IS_NUMBER,
             "node_modules/lru-cache": {"version": "6.0.0", "dev": True, "dependencies": {"yallist": "^4.0.0"}},
             "node_modules/semver": {"version": "7.5.4", "dev": True, "dependencies": {"lru-cache": "^6.0.0"}},
             "node_modules/yallist": {"version": "4.0.0", "dev": True},
@@ -170,6 +241,13 @@ def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer):
     log = built_twice(files, "node")
     assert "Reusing layer modules" in log
     assert answer() == "true by npm false production"
+
+
+def test_node_keeps_the_contract(keeps_the_contract, mirror, npm):
+    package = {"name": "hello", "version": "1.0.0", "dependencies": {"is-number": "7.0.0"}}
+    lock = {"lockfileVersion": 3, "packages": {"": package, "node_modules/is-number": IS_NUMBER}}
+    files = {"package.json": json.dumps(package), "package-lock.json": json.dumps(lock), "server.js": ""}
+    keeps_the_contract("node", files, NPM_CONFIG_REGISTRY=mirror.of("registry.npmjs.org"))
 
 
 JAVA_POM = """\
@@ -235,15 +313,19 @@ public class Hello {
 """
 
 
-def test_a_java_app_is_built_with_maven_and_runs_with_debian_s_java(built_twice, answer, debian):
-    if not reachable("https://repo.maven.apache.org/maven2/"):
-        pytest.skip("Maven Central is not at hand")
-    files = {
-        "pom.xml": JAVA_POM,
-        "src/main/java/demo/Hello.java": JAVA_SOURCE,
-        ".mvn/maven.config": "-Daether.dependencyCollector.impl=bf\n",
-    }
-    log = built_twice(files, "java")
+JAVA = {
+    "pom.xml": JAVA_POM,
+    "src/main/java/demo/Hello.java": JAVA_SOURCE,
+    ".mvn/maven.config": "-Daether.dependencyCollector.impl=bf\n",
+}
+
+
+def test_a_java_app_is_built_with_maven_and_runs_with_debian_s_java(built_twice, answer, debian, maven_central):
+    log = built_twice(JAVA, "java")
     assert "Reusing layer artifact" in log
     assert "mvn" not in log
     assert json.loads(answer()) == {"trusts": True, "sources": False}
+
+
+def test_java_keeps_the_contract(keeps_the_contract, mirror, debian, maven_central):
+    keeps_the_contract("java", JAVA, http_proxy=mirror.url, BP_MAVEN_CENTRAL=mirror.of("repo.maven.apache.org/maven2"))

@@ -45,8 +45,9 @@ cd "$CNB_LAYERS_DIR"
 if [ ! -d tool ]; then
     mkdir -p tool/exec.d
     printf '#!/bin/sh\necho run\n' > tool/run
-    printf '#!/bin/sh\necho "A = \\"b\\"" >&3\n' > tool/exec.d/more
-    chmod +x tool/run tool/exec.d/more
+    printf '#!/bin/sh\necho "A = \\"b\\"" >&3\n' > tool/helper
+    chmod +x tool/run tool/helper
+    ln -s "$L/tool/helper" tool/exec.d/more
 fi
 printf '{"bomFormat":"CycloneDX"}' > launch.sbom.cdx.json
 printf '[types]\nlaunch = true\ncache = true\n[metadata]\nversion = "1"\n' > tool.toml
@@ -102,7 +103,7 @@ BAD: dict[str, list[tuple[str, str, str, str]]] = {
         ("bin/build", "default = true", 'working-dir = "none"', "none is no directory"),
     ],
     "test_exec_d_programs_can_run": [
-        ("bin/build", "tool/run tool/exec.d/more", "tool/run", "exec.d/more of layer tool is not executable"),
+        ("bin/build", "tool/run tool/helper", "tool/run", "exec.d/more of layer tool is not executable"),
         ("bin/build", 'echo "A = ', 'echo "A = no ', "exec.d programs before process web fail"),
         ("bin/build", "&3", "&3; exit 3", "exec.d programs before process web fail"),
     ],
