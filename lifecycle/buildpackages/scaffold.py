@@ -70,6 +70,8 @@ if __name__ == "__main__":
 _BUILDPACK_TEST = """\
 from pathlib import Path
 
+import pytest
+
 from lifecycle.testing import contract
 
 ROOT = Path(__file__).parents[1]
@@ -78,19 +80,25 @@ APP = Path(__file__).parent / "app"
 TestContract = contract(buildpack=ROOT, app=APP)
 
 
-def test_the_app_says_it_loudly(cnb):
-    image = cnb.build(ROOT, APP).export()
+@pytest.fixture
+def greeting(cnb):
+    # In this process: fast, and breakpoints work. The contract runs it as a lifecycle does.
+    return cnb.buildpack(ROOT, in_process=True)
+
+
+def test_the_app_says_it_loudly(cnb, greeting):
+    image = cnb.build(greeting, APP).export()
     assert "HELLO, WORLD" in image.launch().log
 
 
-def test_the_greeting_is_made_anew_only_if_it_changes(cnb):
-    again = cnb.build(ROOT, APP).rebuild()
+def test_the_greeting_is_made_anew_only_if_it_changes(cnb, greeting):
+    again = cnb.build(greeting, APP).rebuild()
     assert "Reusing layer greeting" in again.log
     assert "Creating layer greeting: hello changed" in again.rebuild(files={"hello.txt": "good night\\n"}).log
 
 
-def test_another_app_is_not_for_it(cnb):
-    assert not cnb.detect(ROOT, files={"main.txt": ""}).passed
+def test_another_app_is_not_for_it(cnb, greeting):
+    assert not cnb.detect(greeting, files={"main.txt": ""}).passed
 """
 
 _EXTENSION = '''\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import runpy
 import sys
@@ -10,6 +11,7 @@ import traceback
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -86,7 +88,7 @@ def _as_process(command: Command, executable: Path, root: Path) -> Iterator[None
     """Give this process the arguments, environment and directory of another."""
     argv, path, modules = sys.argv, list(sys.path), set(sys.modules)
     before, umask, cwd = dict(os.environ), os.umask(0o022), Path.cwd()
-    bytecode = sys.dont_write_bytecode
+    compiled = sys.pycache_prefix
     with ExitStack() as stack:
         stack.callback(os.chdir, cwd)
         stack.callback(os.umask, umask)
@@ -95,12 +97,26 @@ def _as_process(command: Command, executable: Path, root: Path) -> Iterator[None
         _set_environment(command.env)
         sys.argv = list(command.argv)
         sys.path.insert(0, str(executable.parent))
-        sys.dont_write_bytecode = True
+        # A buildpack stays as it is, and is not compiled anew for each of its phases.
+        sys.pycache_prefix = os.path.join(_compiled(), _state_of(root))  # noqa: PTH118  # the variable is text
         try:
             yield
         finally:
-            sys.argv, sys.path[:], sys.dont_write_bytecode = argv, path, bytecode
+            sys.argv, sys.path[:], sys.pycache_prefix = argv, path, compiled
             _forget(set(sys.modules) - modules, root)
+
+
+@cache
+def _compiled() -> str:
+    """Return a directory for the compiled modules of buildpacks, which lasts as long as this process."""
+    directory = tempfile.TemporaryDirectory(prefix="cnb-compiled-")
+    atexit.register(directory.cleanup)
+    return directory.name
+
+
+def _state_of(root: Path) -> str:
+    """Return what differs once a file is written anew: compiled modules tell their sources by size and second alone."""
+    return str(max((path.stat().st_mtime_ns for path in root.rglob("*.py")), default=0))
 
 
 def _set_environment(values: Mapping[str, str]) -> None:

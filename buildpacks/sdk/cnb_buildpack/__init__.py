@@ -44,7 +44,7 @@ def _remove_own_bytecode() -> None:
                 os.rmdir(directory)  # noqa: PTH106
 
 
-if sys.argv and sys.argv[0].rpartition("/")[2] in {"detect", "build", "generate"}:
+if sys.pycache_prefix is None and sys.argv and sys.argv[0].rpartition("/")[2] in {"detect", "build", "generate"}:
     # A buildpack that writes compiled files would differ from what was packaged.
     sys.dont_write_bytecode = True
     _remove_own_bytecode()

@@ -40,6 +40,14 @@ def test_python_executables_run_in_this_process(cnb, python_buildpack):
     assert list(python_buildpack.rglob("__pycache__")) == []
 
 
+def test_a_buildpack_that_is_changed_in_a_test_is_run_as_it_is_now(cnb, python_buildpack):
+    part = python_buildpack / "bin" / "own_part.py"
+    for name in ("first", "other"):
+        part.write_text(f'NAME = "{name}"\n')
+        log = cnb.build(cnb.buildpack(python_buildpack, in_process=True), env={"BP_ONE": "1"}).log
+        assert f"of {name} 1\n" in log
+
+
 def test_modules_of_one_buildpack_are_none_of_another(cnb, python_buildpack, made):
     other = made("test/other", detect=DETECT, build=BUILD)
     (other / "bin" / "own_part.py").write_text('NAME = "second"\n')
