@@ -30,6 +30,7 @@ class _EndedError(SystemExit):
 
 def main() -> None:
     """Run the phase that the executable's name or the first argument names, else the commands for people."""
+    _open_closed_streams()
     name = Path(sys.argv[0]).stem
     arguments = sys.argv[1:]
     if name not in list(Phase) and arguments and arguments[0] in list(Phase):
@@ -52,6 +53,17 @@ def main() -> None:
     except _EndedError:
         sys.stderr.write("interrupted\n")
         raise
+
+
+def _open_closed_streams() -> None:
+    """Let standard streams that the caller closed lead nowhere, before a file of ours takes their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            while (opened := os.open(os.devnull, os.O_RDWR)) < number:
+                pass
+            if opened > number:
+                os.close(opened)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115  # stays open
 
 
 def _leave(code: int) -> NoReturn:

@@ -96,5 +96,5 @@ def _copy(source: Path, destination: Path) -> int:
         else:
             return 0
     except OSError as error:
-        raise LifecycleError(f"can't be copied: {error.strerror}", where=source) from error
+        raise LifecycleError(f"can't be copied to {destination.parent}: {error.strerror}", where=source) from error
     return 1

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BUILDPACK = Path(__file__).parents[1] / "fixtures" / "buildpacks" / "hello-processes"
 COLUMNS = 70
 
@@ -30,6 +32,32 @@ def on_terminal(command, **environment):
     os.close(master)
     assert process.returncode == 0, written
     return written.decode(), output.decode()
+
+
+@pytest.mark.parametrize(
+    ("streams", "status", "said"),
+    [
+        (">/dev/full", 1, "error: standard output can't be written: No space left on device\n"),
+        (">&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+    ],
+)
+def test_standard_streams_may_be_full_or_closed(tmp_path, streams, status, said):
+    command = f'exec "$0" -m lifecycle build app -b "$1" -o "$PWD/image" --quiet {streams}'
+    (tmp_path / "app").mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, BUILDPACK],
+        check=False,
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == status
+    assert done.stderr.endswith(said)
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "image" / "index.json").exists()
 
 
 def test_packing_a_big_app_shows_a_line_that_moves_and_goes(tmp_path):

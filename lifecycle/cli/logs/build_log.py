@@ -13,19 +13,19 @@ import sys
 import time
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cli.logs.ansi import PlainOutput, plain
 from lifecycle.cli.logs.progress_bar import ProgressBar, is_terminal
 from lifecycle.cli.logs.size_text import size_text
-from lifecycle.errors import BuildpackBuildError
+from lifecycle.errors import BuildpackBuildError, LifecycleError
 from lifecycle.model.cache_report import CacheAction
 from lifecycle.rules.detection_explained import fate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lifecycle.errors import LifecycleError
     from lifecycle.files.modules import Buildpack
     from lifecycle.images.store import WrittenImage
     from lifecycle.model.cache_report import CacheReport, LayerRow
@@ -262,7 +262,7 @@ class BuildLog:
         self._line(self._paint("32;1", f"==> Built in {seconds:.1f} s, {share}"))
         if self.style is not Style.JSON:
             tags = "".join(f"tag       {name}\n" for name in written.names)
-            sys.stdout.write(f"{tags}image     {written.reference}\nimage id  {written.image_id}\n")
+            self._out(f"{tags}image     {written.reference}\nimage id  {written.image_id}\n")
 
     def error(self, error: LifecycleError) -> None:
         """Say what went wrong, where, and what to do."""
@@ -276,8 +276,19 @@ class BuildLog:
 
     def _event(self, kind: str, **fields: Any) -> None:
         if self.style is Style.JSON:
-            sys.stdout.write(json.dumps({"event": kind, **fields}) + "\n")
+            self._out(json.dumps({"event": kind, **fields}) + "\n")
+
+    def _out(self, text: str) -> None:
+        """Write to standard output; what can't be said there is said on standard error from then on."""
+        try:
+            sys.stdout.write(text)
             sys.stdout.flush()
+        except OSError as error:
+            self.style = Style.QUIET
+            # What is left in the buffer would fail again when the program ends.
+            with Path(os.devnull).open("wb") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+            raise LifecycleError(f"standard output can't be written: {error.strerror}") from error
 
     def _line(self, text: str) -> None:
         if self.style is not Style.QUIET:
