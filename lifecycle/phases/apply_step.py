@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
 
 from lifecycle.errors import ExtendError, LifecycleError
 from lifecycle.executables.process import Command, ProcessUser
 from lifecycle.rootfs.apply import apply_layer
 from lifecycle.rootfs.changes import ChangesLayer
 from lifecycle.rootfs.container import is_ignored, make_mount_points
-from lifecycle.rootfs.copy import copy_into, make_directory
+from lifecycle.rootfs.copy import FetchedFile, copy_into, make_directory
 from lifecycle.rootfs.paths import resolved
 from lifecycle.rootfs.snapshot import Changes, Snapshot, in_order, take_snapshot
 from lifecycle.rootfs.users import find_identity
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from lifecycle.rules.extensions.dockerfile_steps import Step
 
 _LOG = logging.getLogger(__name__)
+_WORK_DIR_MODE = 0o711
 _SCRIPT = "script"
 _SCRIPT_MODE = 0o755
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -58,6 +60,14 @@ class ImageRoot:
     mounted: tuple[str, ...] = ()
 
 
+class Fetcher(Protocol):
+    """Gets files from elsewhere."""
+
+    def __call__(self, url: str, target: Path) -> str:
+        """Write the file that ``url`` names to ``target`` and return its digest; raise ``ExtendError``."""
+        ...
+
+
 @dataclass(slots=True)
 class StepRunner:
     """An image that is being extended.
@@ -71,6 +81,7 @@ class StepRunner:
     run: Runner
     output: Callable[[bytes], None]
     process_env: Mapping[str, str]
+    fetch: Fetcher
     _snapshot: Snapshot | None = None
     _pending: list[LayerBlob] = field(default_factory=list)
     _complete: bool = False
@@ -97,6 +108,8 @@ class StepRunner:
         if isinstance(step.action, CopyAction):
             sources = context.find(step.action.sources, where=where)
             fingerprint = context.fingerprint(sources)
+            if not step.action.checksum:
+                fingerprint = " ".join((fingerprint, *self._fetched(step.action, where)))
         key = step_key(previous, layers, step, context=fingerprint)
         made = self.cache.find(key)
         if made is not None:
@@ -138,13 +151,39 @@ class StepRunner:
         if isinstance(step.action, RunAction):
             return self._run(step, step.action, where)
         if isinstance(step.action, CopyAction):
-            written = copy_into(self.root, step.action, sources, context, where=where)
+            written = self._copy(step.action, sources, context, where)
         else:
             identity = find_identity(self.root, step.user)
             written = make_directory(self.root, step.action.path, (identity.uid, identity.gid))
         if self._snapshot is not None:
             self._snapshot = self._snapshot.with_paths(self.root, self._kept(written))
         return Changes(tuple(written))
+
+    def _copy(self, action: CopyAction, sources: Sequence[Source], context: BuildContext, where: str) -> set[bytes]:
+        if action.checksum:
+            self._fetched(action, where)
+        fetched = [FetchedFile(_name_of(url), self._place_of(number)) for number, url in enumerate(action.urls)]
+        written = copy_into(self.root, action, sources, context, where=where, fetched=fetched)
+        for each in fetched:
+            each.path.unlink()
+        return written
+
+    def _fetched(self, action: CopyAction, where: str) -> list[str]:
+        """Get what an instruction fetches, and return the digests."""
+        digests = []
+        for number, url in enumerate(action.urls):
+            _LOG.debug("Fetching %s", url)
+            try:
+                digests.append(self.fetch(url, self._place_of(number)))
+            except ExtendError as error:
+                raise ExtendError(f"can't fetch {url}: {error.message}", where=where, remedy=error.remedy) from error
+            if action.checksum not in {"", digests[-1]}:
+                raise ExtendError(f"{url} has the digest {digests[-1]}, expected {action.checksum}", where=where)
+        return digests
+
+    def _place_of(self, number: int) -> Path:
+        self.image.work_dir.mkdir(_WORK_DIR_MODE, exist_ok=True)
+        return self.image.work_dir / f"fetched-{number}"
 
     def _run(self, step: Step, action: RunAction, where: str) -> Changes:
         self._make_mount_points()
@@ -154,6 +193,8 @@ class StepRunner:
         make_directory(self.root, step.working_dir, (0, 0))
         argv = action.argv
         if action.script:
+            # A command before may have emptied /tmp.
+            self.image.work_dir.mkdir(_WORK_DIR_MODE, exist_ok=True)
             script = self.image.work_dir / _SCRIPT
             script.write_text(action.script)
             script.chmod(_SCRIPT_MODE)
@@ -189,6 +230,12 @@ class StepRunner:
 
     def _kept(self, paths: Iterable[bytes]) -> list[bytes]:
         return [path for path in paths if not is_ignored(path, self._ignored)]
+
+
+def _name_of(url: str) -> str:
+    """Return the name of the file that a URL names, ``""`` if it names none."""
+    name = unquote(urlsplit(url).path).rpartition("/")[2]
+    return "" if name in {".", ".."} or "\0" in name else name
 
 
 def shown(step: Step) -> str:

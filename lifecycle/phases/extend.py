@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lifecycle.model.group import Group
     from lifecycle.oci.config import ImageConfig
     from lifecycle.oci.digest import DiffId
-    from lifecycle.phases.apply_step import ImageRoot
+    from lifecycle.phases.apply_step import Fetcher, ImageRoot
     from lifecycle.rules.extensions.dockerfile_steps import Applied
 
 _LOG = logging.getLogger(__name__)
@@ -105,14 +105,16 @@ def find_dockerfiles(
 
 
 @timed("Extender")
-def extend(inputs: ExtendInputs, *, run: Runner, output: Callable[[bytes], None], cache: ExtensionCache) -> Extended:
+def extend(
+    inputs: ExtendInputs, *, run: Runner, output: Callable[[bytes], None], cache: ExtensionCache, fetch: Fetcher
+) -> Extended:
     """Apply the Dockerfiles in their order, and return the image that they make of the base.
 
     A build image is extended in place; of a run image only the layers count, and its file system may be left as it is.
     Raises ``ExtendError``.
     """
     with _translated():
-        runner = StepRunner(inputs.root, cache, run, output, inputs.process_env)
+        runner = StepRunner(inputs.root, cache, run, output, inputs.process_env, fetch)
         extension = _Extension(inputs, runner)
         for dockerfile in inputs.dockerfiles:
             extension.apply(dockerfile)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY_MODE = 0o755
 _FILE_MODE = 0o644
+_FETCHED_MODE = 0o600
 _BLOCK = 512
 _CHECKSUM = slice(148, 156)
 _OTHER_ARCHIVES = {b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x1f\x9d": "compress"}
@@ -43,15 +44,32 @@ def make_directory(root: Path, path: str, owner: tuple[int, int]) -> set[bytes]:
     return target.written
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A file from elsewhere: the name that it has there, and where it is."""
+
+    name: str
+    path: Path
+
+
 def copy_into(
-    root: Path, action: CopyAction, sources: Sequence[Source], context: BuildContext, *, where: str
+    root: Path,
+    action: CopyAction,
+    sources: Sequence[Source],
+    context: BuildContext,
+    *,
+    where: str,
+    fetched: Sequence[FetchedFile] = (),
 ) -> set[bytes]:
-    """Copy sources and the files of the instruction itself; raise ``LifecycleError`` where that can't be done."""
+    """Copy sources, what was fetched, and the files of the instruction itself.
+
+    Raises ``LifecycleError`` where that can't be done.
+    """
     owner = find_owner(root, action.owner)
     target = _Copy(root, owner, action.mode)
     destination = resolved(root, action.destination)
     into = action.destination.endswith("/") or destination.is_dir()
-    if len(sources) + len(action.inline) > 1 and not into:
+    if len(sources) + len(action.inline) + len(fetched) > 1 and not into:
         raise ExtendError(
             f"{action.destination} is no directory, but there are several sources",
             where=where,
@@ -73,6 +91,12 @@ def copy_into(
             name = os.path.basename(source.name)  # noqa: PTH119  # a name in the context
             for entry in context.entries(source):
                 target.entry(entry, destination / name if into else destination)
+        for each in fetched:
+            if into and not each.name:
+                raise ExtendError(
+                    "a URL that names no file needs a destination that does", where=where, remedy="end it with a name"
+                )
+            target.file(read_file(each.path), destination / each.name if into else destination, _FETCHED_MODE)
         for file in action.inline:
             target.file([file.content.encode()], destination / file.name if into else destination, _FILE_MODE)
     return target.written

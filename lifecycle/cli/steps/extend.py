@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.extension_steps import ExtensionCache, open_extension_cache
+from lifecycle.cli.steps.download import Downloader
 from lifecycle.errors import ExtendError, InvalidInputError, LifecycleError, PlatformApiError
 from lifecycle.images.sparse_layout import find_base, save_extended
 from lifecycle.model.api import BuildpackApi, PlatformFeature
@@ -95,7 +96,7 @@ def extend_image(
                 build_id=str(uuid.uuid4()),
                 process_env=environment,
             )
-            extended = extend(inputs, run=run, output=output, cache=cache)
+            extended = extend(inputs, run=run, output=output, cache=cache, fetch=Downloader(environment))
             if kind is Kind.RUN:
                 save_extended(settings.path("extended") / "run", base, extended.config, extended.layers)
     variables = dict(entry.partition("=")[::2] for entry in extended.config.env)

@@ -28,6 +28,8 @@ _OCTAL = re.compile(r"[0-7]{3,5}\Z")
 _PORT = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?(?:/(?P<protocol>tcp|udp|sctp))?\Z", re.ASCII | re.IGNORECASE)
 _MAX_PORT = 65535
 _REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@", re.IGNORECASE)
+_FETCHED = re.compile(r"https?://[^/?#@\s]+(?:[/?#][^\s]*)?\Z", re.IGNORECASE)
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class CopyAction:
     """Files to copy from the build context; ``destination`` is absolute, a slash at its end means a directory.
 
     ``owner`` is ``user[:group]``, ``""`` for root; ``mode`` is ``None`` where files keep theirs; ``unpacks`` tar
-    archives.
+    archives.  ``urls`` are files to fetch; a ``checksum`` is that of the only one.
     """
 
     sources: tuple[str, ...]
@@ -60,6 +62,8 @@ class CopyAction:
     owner: str
     mode: int | None
     unpacks: bool
+    urls: tuple[str, ...] = ()
+    checksum: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +204,16 @@ class _Evaluation:
                 self.step(instruction, RunAction((*shell, text + bodies)))
 
     def copy(self, instruction: Instruction) -> None:
-        flags, text = take_flags(instruction, frozenset({"chown", "chmod", "link"}))
+        unpacks = instruction.keyword == "ADD"
+        flags, text = take_flags(
+            instruction, frozenset({"chown", "chmod", "link", *(("checksum",) if unpacks else ())})
+        )
         *sources, destination = words(text) or ("",)
         if not sources:
             raise refused(instruction, "requires at least one source and one destination")
         inline, paths = self._inline(instruction, sources)
-        unpacks = instruction.keyword == "ADD"
-        if unpacks and (remote := next((each for each in paths if _REMOTE.match(each)), None)):
-            raise refused(instruction, f"can't fetch {remote}: use RUN with a program of the image that can")
+        urls = tuple(each for each in paths if unpacks and _REMOTE.match(each))
+        checksum = self._checksum(instruction, flags, urls, sources)
         target = self._absolute(self.expand(destination), instruction)
         if len(sources) > 1 and not target.endswith("/"):
             raise refused(instruction, "has several sources, so its destination must be a directory and end with a /")
@@ -217,9 +223,31 @@ class _Evaluation:
         self.step(
             instruction,
             CopyAction(
-                paths, inline, target, self.expand(flags.get("chown", "")), int(mode, 8) if mode else None, unpacks
+                tuple(each for each in paths if each not in urls),
+                inline,
+                target,
+                self.expand(flags.get("chown", "")),
+                int(mode, 8) if mode else None,
+                unpacks,
+                urls,
+                checksum,
             ),
         )
+
+    def _checksum(
+        self, instruction: Instruction, flags: Mapping[str, str], urls: tuple[str, ...], sources: list[str]
+    ) -> str:
+        """Return the checksum of what is fetched, ``""`` without one; what can't be fetched is refused."""
+        other = next((each for each in urls if not _FETCHED.match(each)), None)
+        if other:
+            shown = other.rpartition("@")[2]
+            raise refused(instruction, f"can't fetch {shown}: use RUN with a program of the image that can")
+        if "checksum" not in flags:
+            return ""
+        checksum = self.expand(flags["checksum"])
+        if not _CHECKSUM.match(checksum) or len(sources) > 1 or not urls:
+            raise refused(instruction, "has --checksum, which is sha256: and 64 digits of one https file")
+        return checksum
 
     def _inline(self, instruction: Instruction, sources: list[str]) -> tuple[tuple[InlineFile, ...], tuple[str, ...]]:
         heredocs: dict[str, Heredoc] = {each.word: each for each in instruction.heredocs}

@@ -1,5 +1,6 @@
 """The extender.  Spec: platform.md "extender", image_extension.md "Phase: Extension"."""
 
+import hashlib
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from lifecycle.cli.inputs.table import inputs_of
 from lifecycle.cli.phase_names import Phase
 from lifecycle.model.api import PLATFORM_APIS, PlatformApi
 from parts.extension_container import USERS
+from parts.http_server import LoopbackServer
 
 EXTENDER_APIS = [str(api) for api in PLATFORM_APIS if api.minor >= 10]
 RUN_APIS = [str(api) for api in PLATFORM_APIS if api.minor >= 12]
@@ -308,12 +310,36 @@ def test_commands_run_as_the_user_in_the_directory_and_environment_of_their_plac
 
 
 def test_scripts_in_dockerfiles_run_as_their_user(situation):
-    situation.extensions("RUN <<EOF\n#!/bin/sh\necho =$0=$(id -u)=\nEOF\nRUN cat <<EOF\n=$FROM_BASE=\nEOF\n")
+    script = "RUN <<EOF\n#!/bin/sh\necho =$0=$(id -u)=\nEOF\n"
+    situation.extensions(f"USER root\nRUN rm -rf /tmp/*\nUSER cnb\n{script}RUN cat <<EOF\n=$FROM_BASE=\nEOF\n")
     done = situation.run()
     assert done.code == 0, done.output
     assert re.search(r"^=/tmp/lifecycle\.extender\.\w+/script=1000=$", done.output, re.MULTILINE)
     assert "\n=yes=\n" in done.output
     assert list((situation.container.root / "tmp").iterdir()) == []
+
+
+def test_add_fetches_files_and_keeps_what_has_a_checksum(situation):
+    class Files(LoopbackServer):
+        def answer(self, exchange):
+            exchange.answer(200, b"fetched")
+
+    digest = hashlib.sha256(b"fetched").hexdigest()
+    with Files() as server:
+        url = f"{server.url}/a/file%20name?token=1"
+        adds = f"ADD {url} /opt/\nADD --checksum=sha256:{digest} --chown=cnb --chmod=644 {url} /opt/other\n"
+        situation.extensions(f"USER root\n{adds}RUN cat '/opt/file name' /opt/other; ls -l /opt\n{RESET}")
+        first, second = situation.run(), situation.run()
+        assert (first.code, second.code) == (0, 0), first.output + second.output
+        assert "fetchedfetched" in first.output
+        assert re.search(
+            r"-rw-------    1 root     root             7 .* file name\n-rw-r--r--    1 cnb .* other", first.output
+        )
+        assert "Using the cached layer of RUN" in second.output
+        assert len(server.requests()) == 3
+        situation.extensions(f"USER root\nADD --checksum=sha256:{digest[::-1]} {url} /opt/\n{RESET}")
+        done = situation.run()
+    assert (done.code, f"has the digest sha256:{digest}, expected sha256:{digest[::-1]}" in done.output) == (102, True)
 
 
 @pytest.mark.requirement("PLAT-EXD-009", "PLAT-EXD-030")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cache.extension_steps import ExtensionCache, open_extension_cache
 from lifecycle.cli.commands.build.paths import APP, LAYERS
+from lifecycle.cli.steps.download import Downloader
 from lifecycle.cli.steps.extend import KANIKO_DIR, check_extension_apis
 from lifecycle.errors import ExtendError, GenerateError, LifecycleError
 from lifecycle.executables.contained import Container, protect_host
@@ -153,7 +154,7 @@ class _HostExtension:
         lifetime = settings.seconds("kaniko_cache_ttl")
         with open_extension_cache(self.cache_dir, lifetime=lifetime) as found:
             cache = found or ExtensionCache(self.scripts, lifetime, keeps=False)
-            extended = extend(inputs, run=container.run, output=output, cache=cache)
+            extended = extend(inputs, run=container.run, output=output, cache=cache, fetch=Downloader(environment))
             save_extended(self.extended_dir / Kind.RUN, base, extended.config, extended.layers)
 
     def _container(self, settings: Settings) -> Container:

@@ -15,6 +15,8 @@ from lifecycle.rules.extensions.dockerfile_syntax import INSTRUCTIONS, Dockerfil
 
 HEAD = "ARG base_image\nFROM ${base_image}\n"
 
+SUM = f"sha256:{'a' * 64}"
+
 
 def applied(text, config=None, **args):
     return evaluate(parse_dockerfile(HEAD + text), config or {}, args)
@@ -89,6 +91,15 @@ def test_each_step_has_the_user_directory_and_shell_of_its_place():
         ("COPY . .", CopyAction((".",), (), "/w/", "", None, unpacks=False)),
         ('COPY ["a b", "/c"]', CopyAction(("a b",), (), "/c", "", None, unpacks=False)),
         ("ADD --chown=1:2 --chmod=640 $f /", CopyAction(("file",), (), "/", "1:2", 0o640, unpacks=True)),
+        (
+            "ADD a https://x/$f?a=1 /z/",
+            CopyAction(("a",), (), "/z/", "", None, unpacks=True, urls=("https://x/file?a=1",)),
+        ),
+        (
+            f"ADD --checksum={SUM} HTTP://x /z",
+            CopyAction((), (), "/z", "", None, unpacks=True, urls=("HTTP://x",), checksum=SUM),
+        ),
+        ("COPY https://x/y /z", CopyAction(("https://x/y",), (), "/z", "", None, unpacks=False)),
         ("COPY --link a /b/../c", CopyAction(("a",), (), "/c", "", None, unpacks=False)),
         (
             "COPY <<one a <<'two' /d/\n$f\none\n$f\ntwo",
@@ -131,7 +142,12 @@ def test_instructions_of_configuration_change_only_that():
         ("\nCOPY a", "line 4: COPY requires at least one source"),
         ("COPY a b /c", "its destination must be a directory"),
         ("COPY --chmod=u+x a /b", "has the mode 'u+x'"),
-        ("ADD https://x/y /z", "line 3: ADD can't fetch https://x/y"),
+        ("ADD ftp://x/y /z", "line 3: ADD can't fetch ftp://x/y"),
+        ("ADD https://me:secret@x/y /z", "line 3: ADD can't fetch x/y:"),
+        (f"ADD --checksum={SUM} a /z", "has --checksum, which is"),
+        (f"ADD --checksum={SUM} a https://x/y /z/", "has --checksum, which is"),
+        ("ADD --checksum=sha256:ab https://x/y /z", "has --checksum, which is"),
+        (f"COPY --checksum={SUM} a /z", "has the flag"),
         ("ADD git@github.com:x/y.git /z", "can't fetch"),
         ("USER $nobody", "line 3: USER names no user: $nobody"),
         ("USER :5", "names no user"),
