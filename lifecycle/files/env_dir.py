@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import InvalidFileError
-from lifecycle.files.regular_file import open_file
+from lifecycle.files.regular_file import read_at_most
 from lifecycle.rules.environment import SEARCH_PATHS, LayerEnvironment
 
 if TYPE_CHECKING:
@@ -51,12 +51,8 @@ def read_layer_environment(layer_dir: Path) -> LayerEnvironment:
 def _value(path: Path) -> str:
     if "=" in path.name:
         raise InvalidFileError("the name of a variable can't hold '='", where=path, remedy="rename the file")
-    with open_file(path) as file:
-        try:
-            data = file.read(_MAX_VALUE + 1)
-        except OSError as error:
-            raise InvalidFileError(f"can't be read: {error.strerror}", where=path) from error
-    if len(data) > _MAX_VALUE:
+    data = read_at_most(path, _MAX_VALUE)
+    if data is None:
         raise InvalidFileError(f"is longer than {_MAX_VALUE // 2**20} MiB", where=path)
     if b"\x00" in data:
         raise InvalidFileError("holds a NUL byte, which no variable can hold", where=path)

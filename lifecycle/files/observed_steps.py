@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import CacheError, LifecycleError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.half_replaced import HalfReplaced
-from lifecycle.files.regular_file import open_file
+from lifecycle.files.regular_file import read_at_most
 from lifecycle.model.observed_step import dumps, loads
 
 if TYPE_CHECKING:
@@ -47,13 +47,10 @@ def load_observed(layers_dir: Path) -> tuple[ObservedStep, ...]:
         return ()
     try:
         # Buildpacks can put anything here.
-        with open_file(path) as file:
-            data = file.read(_LARGEST + 1)
-        if len(data) > _LARGEST:
+        data = read_at_most(path, _LARGEST)
+        if data is None:
             raise CacheError(f"is larger than {_LARGEST // 2**20} MiB", where=path)
         return loads(data, where=str(path))
     except LifecycleError as error:
         _LOG.warning("Not using what the build saw of its steps: %s", error)
-    except OSError as error:
-        _LOG.warning("Not using what the build saw of its steps: %s: %s", path, error.strerror)
     return ()

@@ -25,3 +25,13 @@ def open_file(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise InvalidFileError("is not a file", where=path)
     return os.fdopen(descriptor, "rb")
+
+
+def read_at_most(path: Path, limit: int) -> bytes | None:
+    """Return the content of a file, ``None`` if it has more than ``limit`` bytes; raises as ``open_file``."""
+    with open_file(path) as file:
+        try:
+            data = file.read(limit + 1)
+        except OSError as error:
+            raise InvalidFileError(f"can't be read: {error.strerror}", where=path) from error
+    return data if len(data) <= limit else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExtendError, LifecycleError
 from lifecycle.files.codec import load
+from lifecycle.files.dockerfile import read_dockerfile
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.extend_config import ExtendConfig
 from lifecycle.model.ids import directory_name
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _CONTEXT = "context"
 _CONFIG = "extend-config.toml"
-_MAX_SIZE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class _Extension:
 
     def apply(self, dockerfile: ExtensionDockerfile) -> None:
         _LOG.debug("Applying Dockerfile at %s", dockerfile.path)
-        text = _text(dockerfile.path)
+        text = read_dockerfile(dockerfile.path)
         before = self.user
         try:
             applied = evaluate(
@@ -237,11 +237,3 @@ class _Extension:
 
 def _digest_in(reference: str) -> str:
     return reference.rpartition("@")[2]
-
-
-def _text(path: Path) -> str:
-    with path.open("rb") as file:
-        data = file.read(_MAX_SIZE + 1)
-    if len(data) > _MAX_SIZE:
-        raise ExtendError(f"is larger than {_MAX_SIZE} bytes", where=path)
-    return data.decode(errors="replace")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import ExtensionGenerateError, GenerateError, InvalidFileError, LifecycleError
 from lifecycle.executables.process import Command
 from lifecycle.files.codec import load, save
+from lifecycle.files.dockerfile import read_dockerfile
 from lifecycle.files.modules import find_extension
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.extend_config import ExtendConfig
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from lifecycle.model.target import TargetData
     from lifecycle.rules.extensions.dockerfiles import Checked
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 EXTEND_CONFIG = "extend-config.toml"
 _SHARED_CONTEXT = "context"
@@ -175,12 +176,12 @@ def _run_extension(
     """Fill ``output_dir`` by ``bin/generate`` or, for want of one, with the directory ``generate``."""
     executable = extension.root / "bin" / "generate"
     if not executable.exists():
-        _log.debug("Using the generate directory of extension %s", extension)
+        _LOG.debug("Using the generate directory of extension %s", extension)
         prepared = extension.root / "generate"
         if prepared.is_dir():
             shutil.copytree(prepared, output_dir, symlinks=True, dirs_exist_ok=True)
         return
-    _log.debug("Running generate for extension %s", extension)
+    _LOG.debug("Running generate for extension %s", extension)
     with tempfile.TemporaryDirectory(prefix="plan.", ignore_cleanup_errors=True) as directory:
         plan_path = Path(directory, "plan.toml")
         requires = entries_for(plan, extension.descriptor.extension.id, extension=True)
@@ -216,13 +217,13 @@ def _collect(
         path = output_dir / kind.file_name
         if not path.exists():
             continue
-        text = path.read_bytes().decode(errors="replace")
+        text = read_dockerfile(path)
         try:
             checked = check_dockerfile(kind, text, platform_api=inputs.platform_api)
         except GenerateError as error:
             raise GenerateError(error.message, where=str(extension), remedy=error.remedy) from error
         for warning in checked.warnings:
-            _log.warning("%s", warning)
+            _LOG.warning("%s", warning)
         if not by_id:
             path = _copy_by_kind(inputs, extension_id, kind, output_dir)
         found.append((GeneratedDockerfile(extension_id, kind, path, checked.instructions), checked))
@@ -242,7 +243,7 @@ def _warn_of_unknown_run_image(inputs: GenerateInputs, base: str) -> None:
         return
     names = [name for image in inputs.run_metadata.images for name in image.names()]
     if not any(same_image_name(base, name) for name in names):
-        _log.warning("new runtime base image '%s' not found in run metadata", base)
+        _LOG.warning("new runtime base image '%s' not found in run metadata", base)
 
 
 def _with_void_ones(dockerfiles: list[GeneratedDockerfile], ignored: int) -> tuple[GeneratedDockerfile, ...]:

@@ -117,7 +117,8 @@ def test_a_bin_generate_that_can_not_be_started_fails_the_build(extensions):
             "echo FROM x > $1/build.Dockerfile",
             "x@1: build.Dockerfile did not start with required ARG command",
         ),
-        ("mkdir $1/run.Dockerfile", "its output can't be stored"),
+        ("mkdir $1/run.Dockerfile", "run.Dockerfile: is not a file"),
+        ("mkfifo $1/run.Dockerfile", "run.Dockerfile: is not a file"),
         ("echo '[' > $1/extend-config.toml", "extend-config.toml"),
     ],
 )
