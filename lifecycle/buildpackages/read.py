@@ -52,7 +52,6 @@ class Package:
                     self.image.layer(diff_id),
                     root=PurePosixPath(kind.directory),
                     target=Path(staging) / "modules",
-                    diff_id=diff_id,
                     where=f"layer {diff_id} of {self.image.name}",
                 )
                 for found in sorted((Path(staging) / "modules").glob("*/*")):

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
-import tempfile
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Self
 
 from lifecycle.errors import LifecycleError, UnsafeArchiveError
 from lifecycle.layers.reader import GLOBAL, members
 from lifecycle.layers.tar import Kind
-from lifecycle.oci.digest import verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path, PurePosixPath
 
     from lifecycle.layers.tar import Entry
 
@@ -45,8 +42,6 @@ def extract(
     *,
     root: PurePosixPath,
     target: Path,
-    diff_id: str | None = None,
-    allowed_prefixes: Sequence[PurePosixPath] | None = None,
     max_bytes: int = MAX_BYTES,
     max_entries: int = MAX_ENTRIES,
     where: str = "layer",
@@ -55,17 +50,14 @@ def extract(
 
     ``target``, a directory, is made if it isn't there, its parent has to be.  Directories above ``root`` are
     passed over.
-    With ``allowed_prefixes`` (names in the image) everything else has to be at or below one of them.
-    The stream is read to its end and its digest compared with ``diff_id``; what was unpacked by then stays:
-    ``extract_layer`` publishes it only if all is well.
+    The stream is read to its end, so that one which verifies itself has its say.  What was unpacked when an error
+    comes stays: ``target`` has to be a place where nobody looks before this returns.
 
-    Raises ``UnsafeArchiveError`` for names outside ``root`` or the prefixes, ``..``, devices, pipes, names
-    below a link, hard links to anything but files of ``target``, too much of anything and a malformed tar;
-    ``VerificationError`` for other bytes than promised or too few; ``LifecycleError`` where the disk fails.
+    Raises ``UnsafeArchiveError`` for names outside ``root``, ``..``, devices, pipes, names below a link, hard links to
+    anything but files of ``target``, too much of anything and a malformed tar; ``VerificationError`` for too few
+    bytes; ``LifecycleError`` where the disk fails; and what ``chunks`` raises.
     """
-    if diff_id is not None:
-        chunks = verified(chunks, digest=diff_id, size=None, where=where)
-    place = _Place(_parts(root), _prefixes(root, allowed_prefixes), where)
+    place = _Place(_parts(root), where)
     count = size = 0
     try:
         with _Writer(target, where) as writer:
@@ -90,76 +82,28 @@ def extract(
     return count
 
 
-def extract_layer(
-    chunks: Iterable[bytes],
-    *,
-    root: PurePosixPath,
-    target: Path,
-    diff_id: str | None,
-    max_bytes: int = MAX_BYTES,
-    max_entries: int = MAX_ENTRIES,
-    where: str = "layer",
-) -> int:
-    """Unpack ``root`` beside ``target`` and put it in its place once all bytes proved right.
-
-    What ``target`` was before is replaced then; on an error it stays as it is and nothing else is left.
-    """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".extracting-", dir=target.parent))
-    except OSError as error:
-        raise LifecycleError(f"can't be written: {error.strerror}", where=target.parent) from error
-    try:
-        count = extract(
-            chunks,
-            root=root,
-            target=staging / "new",
-            diff_id=diff_id,
-            max_bytes=max_bytes,
-            max_entries=max_entries,
-            where=where,
-        )
-        try:
-            if target.is_symlink() or target.exists():
-                target.rename(staging / "old")
-            (staging / "new").rename(target)
-        except OSError as error:
-            raise LifecycleError(f"can't be written: {error.strerror}", where=target) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return count
-
-
 class _Place:
     """Where in the target the names of a layer belong."""
 
-    def __init__(self, root: _Parts, prefixes: tuple[_Parts, ...], where: str) -> None:
+    def __init__(self, root: _Parts, where: str) -> None:
         self._root = root
-        self._prefixes = prefixes
         self._where = where
 
     def of(self, entry: Entry) -> _Parts | None:
         """Return the place of an entry below ``root``; ``None`` for a directory above it."""
         parts = self._clean(entry.name)
-        is_directory = entry.kind == Kind.DIRECTORY
-        is_above = is_directory and any(each[: len(parts)] == parts for each in (self._root, *self._prefixes))
-        if not is_above and not self._allowed(parts):
-            raise self._outside(entry.name)
-        if parts[: len(self._root)] == self._root:
-            return parts[len(self._root) :]
-        if is_directory and self._root[: len(parts)] == parts:
+        if entry.kind == Kind.DIRECTORY and len(parts) < len(self._root) and self._root[: len(parts)] == parts:
             return None
-        raise self._outside(entry.name)
+        return self._below(parts, entry.name)
 
     def linked(self, entry: Entry) -> _Parts:
         """Return the place of the file to which a hard link leads."""
-        parts = self._clean(entry.linkname)
-        if parts[: len(self._root)] != self._root or not self._allowed(parts):
-            raise self._outside(entry.linkname)
-        return parts[len(self._root) :]
+        return self._below(self._clean(entry.linkname), entry.linkname)
 
-    def _allowed(self, parts: _Parts) -> bool:
-        return any(parts[: len(each)] == each for each in self._prefixes)
+    def _below(self, parts: _Parts, name: bytes) -> _Parts:
+        if parts[: len(self._root)] != self._root:
+            raise self._outside(name)
+        return parts[len(self._root) :]
 
     def _clean(self, name: bytes) -> _Parts:
         parts = tuple(each for each in name.split(b"/") if each not in {b"", b"."})
@@ -299,10 +243,6 @@ def _write_all(write: Callable[[memoryview], int | None], data: bytes) -> None:
 
 def _parts(path: PurePosixPath) -> _Parts:
     return tuple(os.fsencode(each) for each in path.parts if each != "/")
-
-
-def _prefixes(root: PurePosixPath, allowed: Sequence[PurePosixPath] | None) -> tuple[_Parts, ...]:
-    return tuple(_parts(each) for each in ((root,) if allowed is None else allowed))
 
 
 def _shown(name: bytes) -> str:

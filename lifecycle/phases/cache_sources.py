@@ -14,9 +14,10 @@ from lifecycle.errors import (
     UnsafeArchiveError,
     VerificationError,
 )
+from lifecycle.layers.extract import extract
 from lifecycle.model.cached_step import SbomPlace, StepFacts
 from lifecycle.oci.digest import DiffId
-from lifecycle.phases.layer_contents import extract_directory, in_image
+from lifecycle.phases.layer_contents import in_image
 from lifecycle.phases.layer_sboms import LayerSboms
 from lifecycle.rules.cache_choice import Choice, Match, choose, of_layer
 from lifecycle.rules.restoration import Origin, Restoration, Restored
@@ -228,14 +229,14 @@ class _Sboms:
         )
         contents: dict[int, Contents] = {index: self.sources[index], **self.sources}
         try:
-            fetch(contents, diff_id, lambda tar, path: extract_directory(tar, root=root, target=path), target)
+            fetch(contents, diff_id, lambda tar, path: extract(tar, root=root, target=path), target)
         except UNUSABLE as error:
             return str(error)
         return ""
 
 
 def fetch(
-    places: Mapping[int, Contents], diff_id: DiffId, unpack: Callable[[Iterator[bytes], Path], None], target: Path
+    places: Mapping[int, Contents], diff_id: DiffId, unpack: Callable[[Iterator[bytes], Path], object], target: Path
 ) -> int:
     """Unpack a layer from the first of ``places`` that has it right, and return which one that was.
 

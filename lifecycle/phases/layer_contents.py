@@ -12,10 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import LifecycleError
-from lifecycle.layers.extract import extract
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 
 @contextlib.contextmanager
@@ -35,14 +34,6 @@ def staging_in(layers_dir: Path) -> Iterator[Path]:
 def in_image(path: Path, *, layers_dir: Path, image_layers_dir: PurePosixPath | None) -> PurePosixPath:
     """Return the place in images of a path below the layers directory."""
     return (image_layers_dir or PurePosixPath(layers_dir)) / path.relative_to(layers_dir)
-
-
-def extract_directory(tar: Iterable[bytes], *, root: PurePosixPath, target: Path) -> None:
-    """Unpack the directory ``root`` of a layer as ``target``, which must not exist yet."""
-    try:
-        extract(tar, root=root, target=target)
-    except OSError as error:
-        raise LifecycleError(f"can't be written: {error.strerror}", where=error.filename or target) from error
 
 
 def move_into_place(extracted: Path, target: Path) -> None:

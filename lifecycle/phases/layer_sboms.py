@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import LifecycleError
 from lifecycle.files.atomic import write_atomic
+from lifecycle.layers.extract import extract
 from lifecycle.model.ids import directory_name
-from lifecycle.phases.layer_contents import extract_directory, in_image, move_into_place, staging_in
+from lifecycle.phases.layer_contents import in_image, move_into_place, staging_in
 from lifecycle.rules.restoration import Origin
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def restore_launch_sboms(tar: Iterator[bytes], *, layers_dir: Path, image_layers
     target = layers_dir / "sbom" / "launch"
     root = in_image(target, layers_dir=layers_dir, image_layers_dir=image_layers_dir)
     with staging_in(layers_dir) as staging:
-        extract_directory(tar, root=root, target=staging / "launch")
+        extract(tar, root=root, target=staging / "launch")
         move_into_place(staging / "launch", target)
 
 

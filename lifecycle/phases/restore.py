@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import CacheEntryNotFoundError, CacheError, InvalidFileError
 from lifecycle.files import codec
 from lifecycle.files.atomic import write_atomic
+from lifecycle.layers.extract import extract
 from lifecycle.model.api import BuildpackApi, PlatformApi, PlatformFeature
 from lifecycle.model.ids import directory_name
 from lifecycle.model.lifecycle_metadata import CacheMetadata, LifecycleMetadata
@@ -26,7 +27,6 @@ from lifecycle.oci.digest import DiffId
 from lifecycle.oci.gojson import Struct
 from lifecycle.phases.cache_sources import NO_SOURCES, UNUSABLE, Pinned, fetch, pin_all
 from lifecycle.phases.layer_contents import (
-    extract_directory,
     in_image,
     move_into_place,
     remove_layer,
@@ -183,7 +183,7 @@ def _restore_cached_sboms(
     path = inputs.layers_dir / "sbom" / "cache"
     root = in_image(path, layers_dir=inputs.layers_dir, image_layers_dir=inputs.image_layers_dir)
     try:
-        extract_directory(cache.layer(DiffId(sha)), root=root, target=sboms.cache_dir)
+        extract(cache.layer(DiffId(sha)), root=root, target=sboms.cache_dir)
     except UNUSABLE as error:
         _LOG.warning("Skipping restore from cache '%s', whose SBOM files are unusable: %s", cache.name, error)
         return CacheMetadata()
@@ -278,7 +278,7 @@ class _Layer:
             found = fetch(
                 self.places,
                 DiffId(layer.sha),
-                lambda tar, path: extract_directory(tar, root=root, target=path),
+                lambda tar, path: extract(tar, root=root, target=path),
                 extracted,
             )
             move_into_place(extracted, self.path)

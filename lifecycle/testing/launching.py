@@ -85,7 +85,7 @@ class Unpacked:
         for path in (files, home, root / "view"):
             path.mkdir(parents=True)
         for diff_id in image.config.diff_ids:
-            extract(image.layer(diff_id), root=PurePosixPath("/"), target=files, diff_id=diff_id)
+            extract(image.layer(diff_id), root=PurePosixPath("/"), target=files)
         for name in (IMAGE_LAYERS, IMAGE_APP):
             (files / name.relative_to("/")).mkdir(exist_ok=True)
         return cls(root, image, api, home)
@@ -107,7 +107,7 @@ class Unpacked:
             raise LaunchError(f"the image has no process {wanted!r} but {types}")
         if not wanted and not args:
             raise LaunchError(f"the image has no default process; name one of {types} or give a command")
-        variables = dict(each.split("=", 1) for each in self.image.config.env)
+        variables = self.image.config.variables
         variables |= {"HOME": str(self.home), **env}
         name = wanted or "launcher"
         launcher = "/cnb/lifecycle/launcher"

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.errors import LifecycleError, UnsafeArchiveError, VerificationError
-from lifecycle.layers.extract import extract, extract_layer
-from lifecycle.layers.source import PathMapping, diff_id, directory_layer
+from lifecycle.layers.extract import extract
+from lifecycle.layers.source import PathMapping, directory_layer
 from lifecycle.layers.tar import TRAILER, Entry, Kind, header, padding
-from lifecycle.oci.digest import digest_of
+from lifecycle.oci.digest import digest_of, verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,8 +118,6 @@ def test_what_was_put_in_a_layer_comes_out_again(
         (data[at : at + size] for at in range(0, len(data), size)),
         root=LAYER,
         target=copy,
-        diff_id=diff_id(layer)[0],
-        allowed_prefixes=[LAYER],
     )
 
     expected = tree(os.fsencode(original))
@@ -308,16 +306,6 @@ def test_a_hostile_archive_writes_nothing_outside(foreign_tar: ForeignTar, targe
     assert_untouched(target)
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_archive_leaves_nothing_of_a_layer(foreign_tar: ForeignTar, target: Path, case: str) -> None:
-    data = foreign_tar(("/layers/bp/node/first", FILE, b"x"), *HOSTILE[case])
-
-    with pytest.raises(UnsafeArchiveError):
-        extract_layer([data], root=LAYER, target=target, diff_id=None)
-
-    assert list(target.parent.iterdir()) == []
-
-
 def test_a_link_that_was_there_before_is_not_followed(foreign_tar: ForeignTar, target: Path) -> None:
     target.mkdir()
     (target / "d").symlink_to("../../outside")
@@ -350,20 +338,11 @@ def test_only_allowed_names_are_unpacked(
 ) -> None:
     data = foreign_tar(("/layers/bp", DIRECTORY, b""), ("/layers/bp/node/sub/f", FILE, b"x"), entry)
 
-    with pytest.raises(UnsafeArchiveError, match="not allowed"):
-        extract([data], root=PurePosixPath("/layers"), target=target, allowed_prefixes=[LAYER / "sub"])
+    with pytest.raises(UnsafeArchiveError, match=r"not allowed|no directory"):
+        extract([data], root=LAYER, target=target)
 
-    assert (target / "bp" / "node" / "sub" / "f").exists()
-    assert not (target / "bp" / "other").exists()
-
-
-def test_a_hard_link_to_a_name_that_is_not_allowed_is_refused(foreign_tar: ForeignTar, target: Path) -> None:
-    (target / "bp").mkdir(parents=True)
-    (target / "bp" / "secret").write_text("secret")
-    data = foreign_tar(("/layers/bp/node/h", HARD_LINK, b"/layers/bp/secret"))
-
-    with pytest.raises(UnsafeArchiveError, match="not allowed"):
-        extract([data], root=PurePosixPath("/layers"), target=target, allowed_prefixes=[LAYER])
+    assert (target / "sub" / "f").exists()
+    assert not (target.parent / "other").exists()
 
 
 def test_sizes_and_numbers_are_bounded(foreign_tar: ForeignTar, target: Path) -> None:
@@ -390,9 +369,7 @@ def test_a_truncated_archive_is_refused(foreign_tar: ForeignTar, target: Path, k
     data = foreign_tar(("/layers/bp/node/f", FILE, b"x" * 300))
 
     with pytest.raises(VerificationError, match="ends within"):
-        extract_layer([data[:keep]], root=LAYER, target=target, diff_id=None)
-
-    assert list(target.parent.iterdir()) == []
+        extract([data[:keep]], root=LAYER, target=target)
 
 
 def test_bytes_that_are_no_tar_are_refused(target: Path) -> None:
@@ -400,40 +377,11 @@ def test_bytes_that_are_no_tar_are_refused(target: Path) -> None:
         extract([b"rubbish" * 1000], root=LAYER, target=target)
 
 
-def test_a_wrong_digest_leaves_the_old_layer(foreign_tar: ForeignTar, target: Path) -> None:
-    target.mkdir()
-    (target / "old").touch()
-    data = foreign_tar(("/layers/bp/node/f", FILE, b"x"))
-
-    with pytest.raises(VerificationError):
-        extract_layer([data], root=LAYER, target=target, diff_id="sha256:" + "0" * 64)
-
-    assert [each.name for each in target.iterdir()] == ["old"]
-    assert [each.name for each in target.parent.iterdir()] == ["node"]
-
-
 def test_bytes_after_the_end_of_the_archive_count_for_the_digest(foreign_tar: ForeignTar, target: Path) -> None:
     data = foreign_tar(("/layers/bp/node/f", FILE, b"x"))
+    chunks = verified([data, b"more"], digest=digest_of(data), size=None, where="layer")
     with pytest.raises(VerificationError):
-        extract([data, b"more"], root=LAYER, target=target, diff_id=digest_of(data))
-
-
-def test_a_right_layer_replaces_the_old_one_whole(foreign_tar: ForeignTar, target: Path) -> None:
-    target.mkdir()
-    (target / "old").touch()
-
-    extract_layer([foreign_tar(("/layers/bp/node/f", FILE, b"x"))], root=LAYER, target=target, diff_id=None)
-
-    assert [each.name for each in target.iterdir()] == ["f"]
-    assert [each.name for each in target.parent.iterdir()] == ["node"]
-
-
-def test_a_layer_without_its_directory_replaces_the_old_one_by_an_empty_one(target: Path) -> None:
-    target.symlink_to("elsewhere")
-
-    extract_layer([TRAILER], root=LAYER, target=target, diff_id=None)
-
-    assert list(target.iterdir()) == []
+        extract(chunks, root=LAYER, target=target)
 
 
 def test_a_missing_parent_is_an_expected_failure(tmp_path: Path) -> None:
@@ -460,9 +408,9 @@ def test_directories_nested_too_deep_to_be_removed_again_are_refused(target: Pat
     deep = Entry(b"/layers/bp/node" + b"/d" * 1500, Kind.DIRECTORY, 0o700)
 
     with pytest.raises(UnsafeArchiveError, match="nested deeper"):
-        extract_layer([raw(deep)], root=LAYER, target=target, diff_id=None)
+        extract([raw(deep)], root=LAYER, target=target)
 
-    assert list(target.parent.iterdir()) == []
+    assert not target.exists()
 
 
 @settings(max_examples=150, deadline=None)

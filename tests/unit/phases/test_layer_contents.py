@@ -1,0 +1,31 @@
+"""Layers on their way into the layers directory."""
+
+import pytest
+
+from lifecycle.phases.layer_contents import move_into_place, staging_in
+
+
+def _place_directory(target):
+    target.mkdir()
+    (target / "old").touch()
+
+
+def _place_link(target):
+    target.symlink_to("elsewhere")
+
+
+def _place_nothing(target):
+    pass
+
+
+@pytest.mark.parametrize("place", [_place_directory, _place_link, _place_nothing])
+def test_a_layer_takes_the_place_of_what_was_there_and_nothing_else_is_left(tmp_path, place):
+    target = tmp_path / "node"
+    place(target)
+    with staging_in(tmp_path) as staging:
+        (staging / "layer").mkdir()
+        (staging / "layer" / "new").touch()
+        move_into_place(staging / "layer", target)
+    assert not target.is_symlink()
+    assert [each.name for each in target.iterdir()] == ["new"]
+    assert [each.name for each in tmp_path.iterdir()] == ["node"]
