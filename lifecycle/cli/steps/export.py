@@ -167,13 +167,14 @@ def export(
             return exported
         image_written: Future[None] = Future()
         with ThreadPoolExecutor(max_workers=1) as worker:
-            worker.submit(write_cache, before_commit=image_written.result)
+            cache_written = worker.submit(write_cache, before_commit=image_written.result)
             try:
                 exported = write_image(work_dir)
             except BaseException:
                 image_written.cancel()
                 raise
             image_written.set_result(None)
+            cache_written.result()
         return exported
 
     with TemporaryDirectory(prefix="lifecycle.exporter.layer") as work_dir:
