@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import ImageError
 from lifecycle.images.store import NewImage, ReusedLayer
+from lifecycle.layers.blob import LONGEST_MAGIC, packing
 from lifecycle.oci.digest import Digest, digest_of
 from lifecycle.oci.manifest import (
     DOCKER_LAYER,
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 _OCI_LAYERS = {DOCKER_LAYER: OCI_LAYER, DOCKER_LAYER_GZIP: OCI_LAYER_GZIP}
 _DOCKER_LAYERS = {oci: docker for docker, oci in _OCI_LAYERS.items()}
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +64,17 @@ class MediaTypes:
         """Return the type of a new layer by the first bytes of its file; raise ``ImageError`` if it has none."""
         try:
             with path.open("rb") as file:
-                start = file.read(len(_ZSTD))
+                how = packing(file.read(LONGEST_MAGIC))
         except OSError as error:
             raise ImageError(f"can't be read: {error.strerror}", where=path) from error
-        if start == _ZSTD:
-            # Docker has no type of its own for it.
-            return OCI_LAYER_ZSTD
-        if start.startswith(_GZIP):
-            return DOCKER_LAYER_GZIP if self.docker else OCI_LAYER_GZIP
-        return self.tar
+        match how:
+            case "zstd":
+                # Docker has no type of its own for it.
+                return OCI_LAYER_ZSTD
+            case "gzip":
+                return DOCKER_LAYER_GZIP if self.docker else OCI_LAYER_GZIP
+            case "none":
+                return self.tar
 
 
 OCI_TYPES = MediaTypes(OCI_MANIFEST, OCI_CONFIG)

@@ -20,7 +20,7 @@ from lifecycle.errors import CorruptImageError, ImageError, InvalidInputError, V
 from lifecycle.images.layout_files import CHUNK
 from lifecycle.images.store import ReusedLayer
 from lifecycle.images.stored_image import MAX_DOCUMENT
-from lifecycle.layers.blob import decompressed
+from lifecycle.layers.blob import decompressed, packing
 from lifecycle.oci.config import read_config
 from lifecycle.oci.digest import DiffId, Digest, digest_of, verified
 from lifecycle.oci.gojson import dumps
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 
-_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 _DIGITS = re.compile(r"[0-9a-f]{64}")
 
 
@@ -168,7 +167,7 @@ def saved_layer_size(files: LayoutFiles, name: str) -> int | None:
     """Return the size of a layer's tar, ``None`` where the archive has it compressed."""
     size = files.size(name)
     start = next(files.chunks(name), b"")
-    return None if start.startswith(_COMPRESSED) else size
+    return size if packing(start) == "none" else None
 
 
 def _entry(files: LayoutFiles, value: object, where: str) -> SavedEntry:

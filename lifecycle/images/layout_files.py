@@ -8,6 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import CorruptImageError, ImageError, ImageNotFoundError
+from lifecycle.layers.blob import LONGEST_MAGIC, packing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 INDEX = "index.json"
 CHUNK = 1024 * 1024
-
-_GZIP = b"\x1f\x8b"
 
 
 def blob_name(digest: Digest) -> str:
@@ -114,7 +113,7 @@ class ArchiveFiles:
 
     def _read_members(self) -> dict[str, tuple[int, int]]:
         try:
-            if os.pread(self._descriptor, len(_GZIP), 0) == _GZIP:
+            if packing(os.pread(self._descriptor, LONGEST_MAGIC, 0)) == "gzip":
                 raise CorruptImageError("is compressed", where=self._path, remedy="decompress it with gunzip")
             with (
                 os.fdopen(os.dup(self._descriptor), "rb") as file,

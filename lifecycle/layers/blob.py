@@ -30,7 +30,7 @@ Compression = Literal["gzip", "zstd", "none"]
 
 _GZIP_HEADER = bytes.fromhex("1f8b08000000000004ff")
 _GZIP_MAGIC = b"\x1f\x8b"
-_LONGEST_MAGIC = 4
+LONGEST_MAGIC = 4
 _CHUNK = 1 << 18
 _MODE = 0o644
 
@@ -90,6 +90,13 @@ def write_blob(source: LayerSource, directory: Path, *, compression: Compression
     return LayerBlob(DiffId(tar.digest), Digest(sink.measure.digest), sink.measure.size, tar.size, path)
 
 
+def packing(head: bytes) -> Compression:
+    """Say how something is packed that begins with ``head``, which has ``LONGEST_MAGIC`` bytes unless it is shorter."""
+    if head.startswith(_GZIP_MAGIC):
+        return "gzip"
+    return "zstd" if is_zstd(head) else "none"
+
+
 def decompressed(
     chunks: Iterable[bytes],
     *,
@@ -106,18 +113,19 @@ def decompressed(
     head = b""
     for chunk in stream:
         head += chunk
-        if len(head) >= _LONGEST_MAGIC:
+        if len(head) >= LONGEST_MAGIC:
             break
     whole = _chained(head, stream)
     bound = _Bound(limit, max_ratio, where)
-    if head.startswith(_GZIP_MAGIC):
-        yield from _gunzipped(whole, bound)
-    elif is_zstd(head):
-        yield from _unzstd(whole, bound)
-    else:
-        for chunk in whole:
-            bound.add(read=len(chunk), written=len(chunk))
-            yield chunk
+    match packing(head):
+        case "gzip":
+            yield from _gunzipped(whole, bound)
+        case "zstd":
+            yield from _unzstd(whole, bound)
+        case "none":
+            for chunk in whole:
+                bound.add(read=len(chunk), written=len(chunk))
+                yield chunk
 
 
 class _Measure:
