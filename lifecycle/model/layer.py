@@ -16,6 +16,10 @@ class LayerTypes(SpecModel):
     cache: bool = False
     launch: bool = False
 
+    def names(self) -> tuple[str, ...]:
+        """Return the flags that are set, in the order in which people are told of them."""
+        return tuple(name for name in ("launch", "build", "cache") if getattr(self, name))
+
 
 class LayerMetadata(SpecModel):
     """``<layer>.toml``; ``metadata`` is ``None`` where the file has no such table."""

@@ -89,6 +89,11 @@ class ImageConfig:
         """The ``NAME=value`` entries of the environment."""
         return self.run.get("Env") or ()
 
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment by names; of several entries for a name the last counts."""
+        return dict(entry.partition("=")[::2] for entry in self.env)
+
     def dumps(self) -> bytes:
         """Return the bytes whose digest is the image id."""
         fields = Struct(architecture=self.architecture)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from lifecycle.model.plan import Plan, Require
     from lifecycle.model.target import TargetData
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,13 +156,13 @@ def build(
         state = _Build(inputs)
         accounts = []
         for buildpack in buildpacks:
-            _log.debug("Running build for buildpack %s", buildpack)
+            _LOG.debug("Running build for buildpack %s", buildpack)
             on_buildpack_start(buildpack)
-            _log.debug("Looking up buildpack")
+            _LOG.debug("Looking up buildpack")
             account = state.run_buildpack(buildpack, run=run, output=output, observer=observer, settle=settle)
             accounts.append(account)
             on_buildpack_finish(account)
-            _log.debug("Finished running build for buildpack %s", buildpack)
+            _LOG.debug("Finished running build for buildpack %s", buildpack)
         return Built(state.finish(), state.plan, tuple(accounts))
 
 
@@ -213,7 +213,7 @@ class _Build:
         """Run one buildpack and take in what it left."""
         info = buildpack.descriptor.buildpack
         directory = create_directory(self._inputs.layers_dir, directory_name(info.id))
-        _log.debug("Finding plan")
+        _LOG.debug("Finding plan")
         given = entries_for(self.plan, info.id, extension=False)
         step = StepStart(
             buildpack,
@@ -228,15 +228,15 @@ class _Build:
         self._execute(buildpack, directory, given, run=run, output=output)
         seconds = time.monotonic() - start
         settle(step)
-        _log.debug("Processing layers")
+        _LOG.debug("Processing layers")
         outputs = read_build_outputs(directory)
-        _log.debug("Updating environment")
+        _LOG.debug("Updating environment")
         for layer in outputs.layers:
             if layer.ignored:
                 set_aside(layer)
             if layer.types.build:
                 self._env = with_layer(self._env, read_layer_environment(layer.path))
-        _log.debug("Reading output files")
+        _LOG.debug("Reading output files")
         builder = StepBuilder(info.id, info.version, buildpack.api, info.sbom_formats)
         self._results.take_build_toml(builder, directory, outputs)
         with located(directory / "build.toml"):
@@ -255,10 +255,10 @@ class _Build:
         run: Runner,
         output: Callable[[bytes], None],
     ) -> None:
-        _log.debug("Creating plan directory")
+        _LOG.debug("Creating plan directory")
         prefix = directory_name(buildpack.descriptor.buildpack.id) + "-"
         with _temporary_directory(prefix) as plan_dir:
-            _log.debug("Preparing paths")
+            _LOG.debug("Preparing paths")
             plan_path = plan_dir / "plan.toml"
             save(plan_path, BuildpackPlan(entries=tuple(given)).struct())
             argv = (
@@ -269,7 +269,7 @@ class _Build:
             )
             environment = self._environments.of(buildpack, plan_path=plan_path, output_dir=directory, base=self._env)
             command = Command(argv, self._inputs.app_dir, environment)
-            _log.debug("Running build command")
+            _LOG.debug("Running build command")
             try:
                 status = run(command, output=output)
             except LifecycleError as error:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lifecycle.model.group import Group
     from lifecycle.model.launch import AttributedBomEntry, BomEntry, Label, Slice
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +90,27 @@ class BuildResults:
         with located(directory / "launch.toml"):
             self._launch_bom += _bom_rows(buildpack, launch.bom, outputs)
             written = upgraded(launch.processes, buildpack_id=buildpack.id, api=buildpack.api)
-        _log.debug("Updating buildpack processes")
+        _LOG.debug("Updating buildpack processes")
         self._labels += launch.labels
         self._slices += launch.slices
-        _log.debug("Updating process list")
+        _LOG.debug("Updating process list")
         self._processes, lost_default = self._processes.extended(written.processes)
         for warning in (*written.warnings, lost_default):
             if warning:
-                _log.warning("%s", warning)
+                _LOG.warning("%s", warning)
         return written.processes
 
     def finish(self, group: Group) -> BuildMetadata:
         """Write the legacy SBOM files and return metadata.toml."""
         in_label = PlatformFeature.BOM_IN_LABEL in self._api
         if PlatformFeature.SBOM in self._api:
-            _log.debug("Copying SBOM files")
+            _LOG.debug("Copying SBOM files")
         if PlatformFeature.LEGACY_SBOM_FILE in self._api:
-            _log.debug("Creating SBOM files for legacy BOM")
+            _LOG.debug("Creating SBOM files for legacy BOM")
             for kind, rows in (("launch", self._launch_bom), ("build", self._build_bom)):
                 target = create_directory(self._layers_dir, "sbom", kind)
                 write_atomic(target / "sbom.legacy.json", bom.legacy_file(rows).encode(), fsync=False)
-        _log.debug("Listing processes")
+        _LOG.debug("Listing processes")
         return BuildMetadata(
             bom=tuple(self._launch_bom) if in_label else (),
             buildpacks=group.group,
@@ -167,5 +167,5 @@ def _bom_rows(
     buildpack: StepBuilder, rows: Sequence[BomEntry], outputs: BuildOutputs
 ) -> tuple[AttributedBomEntry, ...]:
     if rows and not any(map(is_sbom_name, outputs.file_names)):
-        _log.warning("%s: %s", buildpack, bom.DEPRECATION)
+        _LOG.warning("%s: %s", buildpack, bom.DEPRECATION)
     return bom.attributed(rows, buildpack_id=buildpack.id, version=buildpack.version)

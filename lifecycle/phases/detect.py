@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from lifecycle.model.descriptor import ModuleInfo, Order, OrderGroup
     from lifecycle.model.target import TargetData
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,14 +107,14 @@ def detect(inputs: DetectInputs, *, run: Runner, pool: Executor | None = None) -
         detected = _detect(inputs, run, pool or ThreadPoolExecutor(thread_name_prefix="detect"), lines)
     except LifecycleError as error:
         for line in lines:
-            _log.handle(_log.makeRecord(_log.name, line.level, __file__, 0, line.text, (), None))
+            _LOG.handle(_LOG.makeRecord(_LOG.name, line.level, __file__, 0, line.text, (), None))
         if isinstance(error, NoGroupPassedError | GroupErroredError):
-            _log.error("No buildpack groups passed detection.")
+            _LOG.error("No buildpack groups passed detection.")
         if isinstance(error, NoGroupPassedError):
-            _log.error("Please check that you are running against the correct path.")
+            _LOG.error("Please check that you are running against the correct path.")
         raise
     for line in lines:
-        _log.log(line.level, "%s", line.text)
+        _LOG.log(line.level, "%s", line.text)
     return detected
 
 
@@ -155,9 +155,9 @@ def _order_with_system(inputs: DetectInputs) -> tuple[OrderGroup, ...]:
     for group in inputs.order.order:
         extended, before, after = with_system(group, inputs.system.system)
         if before:
-            _log.debug("Prepending %d system buildpack(s) to group", before)
+            _LOG.debug("Prepending %d system buildpack(s) to group", before)
         if after:
-            _log.debug("Appending %d system buildpack(s) to group", after)
+            _LOG.debug("Appending %d system buildpack(s) to group", after)
         groups.append(extended)
     return tuple(groups)
 
@@ -183,7 +183,7 @@ class _Modules:
         listed = (entry.element.exec_env, self._api_of_order(entry)), (info.exec_env, api)
         for names, of in listed:
             if not takes_part(names, inputs.exec_env, platform_api=inputs.platform_api, buildpack_api=of):
-                _log.debug("Skipping %s: it is not for the execution environment '%s'", entry, inputs.exec_env)
+                _LOG.debug("Skipping %s: it is not for the execution environment '%s'", entry, inputs.exec_env)
                 return None
         if not isinstance(module, Extension) and module.descriptor.order:
             return Composite(module.descriptor.order)

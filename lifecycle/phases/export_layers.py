@@ -108,14 +108,8 @@ class LayerStack:
         taken = self.elsewhere.get(candidate.id)
         if taken is None or candidate.cached:
             return export_plan.judge_absence(candidate, self.available)
-        return LayerVerdict(
-            id=candidate.id,
-            kind=candidate.kind,
-            action=Action.REUSE,
-            reason=f"kept: buildpack left metadata only, the layer is in {taken.image.reference}",
-            created_by=candidate.created_by,
-            diff_id=taken.diff_id,
-        )
+        reason = f"kept: buildpack left metadata only, the layer is in {taken.image.reference}"
+        return candidate.verdict(Action.REUSE, reason, taken.diff_id)
 
     def refuse(self, verdicts: Sequence[LayerVerdict]) -> None:
         """Raise ``ExportError`` if some layers can't be had, before the first is stored."""

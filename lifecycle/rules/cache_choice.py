@@ -116,8 +116,7 @@ def of_layer(layer: CachedLayer, *, exact: bool) -> LayerChoice:
 
 
 def _flags(layer: CachedLayer) -> str:
-    types = layer.types
-    return "+".join(name for name in ("launch", "build", "cache") if getattr(types, name))
+    return "+".join(layer.types.names())
 
 
 def _misfit(made_for: StepFacts, wanted: StepFacts) -> str:

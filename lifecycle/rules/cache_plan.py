@@ -51,11 +51,4 @@ def judge(candidate: Candidate, diff_id: DiffId) -> LayerVerdict:
         action, reason = Action.ADD, "contents changed"
     else:
         action, reason = Action.ADD, "new layer"
-    return LayerVerdict(
-        id=candidate.id,
-        kind=candidate.kind,
-        action=action,
-        reason=reason,
-        created_by=candidate.created_by,
-        diff_id=diff_id,
-    )
+    return candidate.verdict(action, reason, diff_id)

@@ -25,7 +25,6 @@ def steps_of_app(
     metadata: LifecycleMetadata, config: ImageConfig, manifest: Manifest | None = None
 ) -> tuple[CachedStep, ...]:
     """Return the steps that made an app image; its layers are all that it can give back."""
-    variables = dict(entry.partition("=")[::2] for entry in config.env)
     labels = config.labels
     facts = StepFacts(
         os=config.os,
@@ -34,7 +33,7 @@ def steps_of_app(
         distro=labels.get(DISTRO_NAME_LABEL, ""),
         distro_version=labels.get(DISTRO_VERSION_LABEL, ""),
         exec_env=labels.get(EXEC_ENV_LABEL, ""),
-        layers_dir=variables.get("CNB_LAYERS_DIR", ""),
+        layers_dir=config.variables.get("CNB_LAYERS_DIR", ""),
     )
     sbom = metadata.sbom.sha if metadata.sbom else ""
     blobs = _blobs(config, manifest)

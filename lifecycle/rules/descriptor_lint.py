@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.model.api import BUILDPACK_APIS, ApiVersion, BuildpackApi, BuildpackFeature
 from lifecycle.model.buildpackage import ModuleKind
+from lifecycle.rules.sbom import MEDIA_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from lifecycle.rules.buildpackage import Module
 
-SBOM_TYPES = ("application/vnd.cyclonedx+json", "application/spdx+json", "application/vnd.syft+json")
+_SBOM_TYPES = tuple(MEDIA_TYPES.values())
 
 _VERSION = re.compile(r"(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\Z")
 _ID = re.compile(r"[A-Za-z0-9./-]+\Z")
@@ -135,13 +136,13 @@ def _name(module: Module, path: str) -> Iterator[Finding]:
 
 
 def _features(module: Module, path: str) -> Iterator[Finding]:
-    if unknown := [each for each in module.info.sbom_formats if each not in SBOM_TYPES]:
+    if unknown := [each for each in module.info.sbom_formats if each not in _SBOM_TYPES]:
         yield Finding(
             Severity.ERROR,
             "sbom-formats",
             path,
             f"sbom-formats has {', '.join(unknown)}",
-            f"the formats are {', '.join(SBOM_TYPES)}",
+            f"the formats are {', '.join(_SBOM_TYPES)}",
         )
     version = _version(module.api)
     if version is None or BuildpackFeature.EXEC_ENV in BuildpackApi(version):

@@ -64,6 +64,12 @@ class Candidate:
     cached: bool = False
     recorded: frozenset[str] = frozenset()
 
+    def verdict(self, action: Action, reason: str, diff_id: DiffId | None) -> LayerVerdict:
+        """Return what becomes of the layer."""
+        return LayerVerdict(
+            id=self.id, kind=self.kind, action=action, reason=reason, created_by=self.created_by, diff_id=diff_id
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerVerdict:
@@ -186,14 +192,7 @@ def judge_contents(candidate: Candidate, diff_id: DiffId, available: frozenset[s
         action, reason = Action.ADD, "the previous image lacks it"
     else:
         action, reason = Action.ADD, "contents changed"
-    return LayerVerdict(
-        id=candidate.id,
-        kind=candidate.kind,
-        action=action,
-        reason=reason,
-        created_by=candidate.created_by,
-        diff_id=diff_id,
-    )
+    return candidate.verdict(action, reason, diff_id)
 
 
 def judge_absence(candidate: Candidate, available: frozenset[str] | None) -> LayerVerdict:
@@ -215,14 +214,7 @@ def judge_absence(candidate: Candidate, available: frozenset[str] | None) -> Lay
         (recorded,) = candidate.recorded
         diff_id = DiffId(recorded)
         action, reason = Action.REUSE, "kept: buildpack left metadata only"
-    return LayerVerdict(
-        id=candidate.id,
-        kind=candidate.kind,
-        action=action,
-        reason=reason,
-        created_by=candidate.created_by,
-        diff_id=diff_id,
-    )
+    return candidate.verdict(action, reason, diff_id)
 
 
 def check_process_types(processes: Sequence[Process]) -> None:

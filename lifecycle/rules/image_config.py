@@ -95,7 +95,7 @@ def entrypoint(process_type: str) -> str:
 
 
 def base_history(config: ImageConfig) -> tuple[HistoryEntry, ...]:
-    """Return one entry for each layer of the run image, blank ones where its history does not fit them."""
+    """Return one entry for each layer of an image, blank ones where its history does not fit them."""
     entries = tuple(entry for entry in config.history if not entry.empty_layer)
     if len(entries) != len(config.diff_ids):
         return (HistoryEntry(),) * len(config.diff_ids)

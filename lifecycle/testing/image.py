@@ -89,7 +89,7 @@ class AppImage:
     @property
     def env(self) -> dict[str, str]:
         """The variables of its configuration."""
-        return dict(each.split("=", 1) for each in self.image.config.env)
+        return self.image.config.variables
 
     @property
     def entrypoint(self) -> list[str]:

@@ -123,12 +123,11 @@ def read_layers(at: LayersDir, buildpack_ids: Iterable[str]) -> Layers:
         outputs = read_build_outputs(directory)
         for written in outputs.layers:
             metadata = load(LayerMetadata, directory / f"{written.name}.toml")
-            types = metadata.types
             found.append(
                 Layer(
                     name=written.name,
                     buildpack_id=buildpack_id,
-                    types=frozenset(name for name in ("launch", "build", "cache") if getattr(types, name)),
+                    types=frozenset(metadata.types.names()),
                     metadata=metadata.metadata or {},
                     env=_env_files(written.path),
                     files=tuple(files_below(written.path)),

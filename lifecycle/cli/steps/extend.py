@@ -99,8 +99,7 @@ def extend_image(
             extended = extend(inputs, run=run, output=output, cache=cache, fetch=Downloader(environment))
             if kind is Kind.RUN:
                 save_extended(settings.path("extended") / "run", base, extended.config, extended.layers)
-    variables = dict(entry.partition("=")[::2] for entry in extended.config.env)
-    return {**environment, **variables}
+    return {**environment, **extended.config.variables}
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lifecycle.oci.config import HistoryEntry, ImageConfig
+from lifecycle.rules.image_config import base_history
 from lifecycle.rules.rebase import REBASABLE_LABEL
 
 if TYPE_CHECKING:
@@ -32,13 +33,6 @@ def created_by(instruction: str, extension_id: str) -> str:
     return f"Layer: '{instruction}', Created by extension: {extension_id}"
 
 
-def layer_history(config: ImageConfig) -> tuple[HistoryEntry, ...]:
-    """Return one entry for each layer; empty ones where the history does not fit the layers."""
-    entries = tuple(entry for entry in config.history if not entry.empty_layer)
-    count = len(config.diff_ids)
-    return entries if len(entries) == count else (HistoryEntry(),) * count
-
-
 def after_dockerfile(
     config: ImageConfig,
     applied: Applied,
@@ -59,5 +53,5 @@ def after_dockerfile(
         author=applied.author,
         run={**applied.config, "Labels": labels},
         diff_ids=(*config.diff_ids, *(diff_id for diff_id, _ in layers)),
-        history=(*layer_history(config), *entries),
+        history=(*base_history(config), *entries),
     )

@@ -287,4 +287,4 @@ def _differences(observed: ObservedStep | None, buildpack: GroupElement, opened:
 
 
 def _types(types: LayerTypes) -> str:
-    return "+".join(name for name in ("launch", "build", "cache") if getattr(types, name)) or "none"
+    return "+".join(types.names()) or "none"

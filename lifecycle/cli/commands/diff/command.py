@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lifecycle.cli.commands.common_options import Json  # noqa: TC001  # typer reads the annotations
+from lifecycle.cli.commands.common_options import Insecure, Json  # noqa: TC001  # typer reads the annotations
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.inputs.flags import insecure_registries
 from lifecycle.cli.logs.build_log import BuildLog, Style
@@ -43,10 +43,7 @@ def diff(  # noqa: PLR0917  # one parameter for each option
     ] = False,
     everything: _All = False,  # noqa: FBT002
     as_json: Json = False,  # noqa: FBT002
-    insecure_registry: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX", help="Names that begin so may be reached without TLS; repeatable."),
-    ] = None,
+    insecure_registry: Insecure = None,
 ) -> None:
     """Say how two images differ, by layer, file and field, and what put there what differs.
 
