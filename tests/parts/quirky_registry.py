@@ -19,6 +19,7 @@ QUIRKS = {
     "lists late",
     "loses a tag of many",
     "pages without links",
+    "pages of a proxy",
     "ignores case",
     "short tags",
     "refuses repetition",
@@ -184,6 +185,9 @@ class QuirkyRegistry(LoopbackServer):
             self._say(exchange, 202)
 
     def _list(self, exchange: Exchange, repository: str, asked: dict[str, str]) -> None:
+        if "pages of a proxy" in self.quirks and "n" in asked:
+            self._say(exchange, 200, b"<html></html>")
+            return
         names = sorted(name for name in self.tags if name not in self.unlisted)
         after = [name for name in names if name > asked.get("last", "")]
         headers = []

@@ -7,7 +7,6 @@ uses.  Spec: OCI distribution-spec "Push", "Pull", "Content Discovery", "Content
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from urllib.parse import urljoin
 
 from lifecycle.cache.distributed.registry_log import EMPTY_TYPE
 from lifecycle.errors import CorruptImageError, LifecycleError, RegistryError
+from lifecycle.images.registry.tag_list import read_tags
 from lifecycle.model.step_record import STEP_TYPE
 from lifecycle.oci.digest import Digest, digest_of
 from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor, Manifest
@@ -200,7 +200,7 @@ class Examination:
 
     def _pages(self) -> Finding:
         answer = self.client.ask(self.repository, "GET", "tags/list?n=2")
-        listed = json.loads(answer.data or b"{}").get("tags") or []
+        listed = read_tags(answer.data or b"{}", where=self.repository.context)
         everything = self.client.tags(self.repository)
         own = {f"{self._mark}{name}" for name in self._written.values()}
         if not own.issubset(everything) or (len(listed) < len(everything) and not answer.header("Link")):

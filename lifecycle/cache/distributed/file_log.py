@@ -37,14 +37,14 @@ class FileLog:
         temporary = self._path / f"{_TEMPORARY}{secrets.token_hex(8)}"
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             try:
-                os.write(descriptor, data)
-                os.fsync(descriptor)
+                with temporary.open("xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
                 with contextlib.suppress(FileExistsError):
                     os.link(temporary, self._path / name)
             finally:
-                os.close(descriptor)
                 temporary.unlink(missing_ok=True)
             # Also where another process wrote the name: its crash must not take back what we have seen.
             sync_directory(self._path)

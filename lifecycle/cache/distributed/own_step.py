@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -80,8 +81,7 @@ class OwnStep:
             layers.append(replace(layer, blob=Descriptor(OCI_LAYER_GZIP, blob.size, blob.digest)))
             chunks[blob.digest] = blob.chunks
         for name, file in self.files.items():
-            path = self.directory / name
-            chunks[file.digest] = lambda path=path: _chunks(path)  # type: ignore[misc]
+            chunks[file.digest] = partial(_chunks, self.directory / name)
         return StepManifest(self.record.keeping(tuple(layers)), self.files), chunks
 
 

@@ -31,6 +31,7 @@ def missing(value):
         ("lists late", "listing"),
         ("loses a tag of many", "tags at once"),
         ("pages without links", "pages"),
+        ("pages of a proxy", "pages"),
         ("ignores case", "names"),
         ("short tags", "names"),
         ("refuses repetition", "repeated"),
