@@ -131,6 +131,7 @@ def test_a_failed_build_does_not_take_the_place_of_the_last_good_one(loop):
         (["--break", "before:me/three"], "--break names me/three, which is not in the group of this build"),
         (["--rerun", "me/two", "--cache-repo", "/tmp/x"], "nothing to share"),
         (["--bindings", "/nowhere"], "correct --bindings"),
+        (["--env", f"{'N' * 256}=1"], "can't be the name of an environment variable"),
     ],
 )
 def test_what_can_not_be_done_is_told(loop, arguments, problem):
@@ -181,6 +182,8 @@ def test_bindings_are_there_for_buildpacks(loop, tmp_path):
     (tmp_path / "bindings" / "database" / "type").write_text("postgresql")
     loop.write("two", '#!/bin/sh\ncat "$CNB_PLATFORM_DIR/bindings/database/type"\n')
     assert "postgresql" in loop.build("--bindings", tmp_path / "bindings")
+    (tmp_path / "bindings" / "lost").symlink_to("nowhere")
+    assert "can't be copied from" in loop.build("--bindings", tmp_path / "bindings", code=1)
 
 
 @pytest.fixture

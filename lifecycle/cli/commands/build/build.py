@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,6 +59,8 @@ if TYPE_CHECKING:
 
 _UMASK = 0o022
 _HOME = "home"
+_LONGEST_NAME = 255
+"""Bytes of a file's name, which a variable for buildpacks is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -294,10 +295,10 @@ def _fill_platform(workspace: Workspace, request: BuildRequest, project: Project
         if not request.bindings.is_dir():
             raise InvalidInputError("is not a directory", where=request.bindings, remedy="correct --bindings")
         # Kubernetes has its entries as links.
-        shutil.copytree(request.bindings, workspace.platform / "bindings")
+        copy_tree(request.bindings, workspace.platform / "bindings", links=False)
     values = {entry.name: entry.value for entry in project.build.env} | dict(request.env)
     for name, value in values.items():
-        if "/" in name or "\0" in name + value or name in {"", ".", ".."}:
+        if "/" in name or "\0" in name + value or name in {"", ".", ".."} or len(os.fsencode(name)) > _LONGEST_NAME:
             raise InvalidInputError(f"{name!r} can't be the name of an environment variable")
         (workspace.platform / "env" / name).write_bytes(os.fsencode(value))
 

@@ -130,12 +130,15 @@ class StepSaver:
         write_atomic(self._workspace.path / _FILE, text.encode(), fsync=False)
 
 
-def copy_tree(source: Path, target: Path) -> None:
-    """Make ``target`` a copy of a directory, links as they are, in place of what it was; raise ``LifecycleError``."""
+def copy_tree(source: Path, target: Path, *, links: bool = True) -> None:
+    """Make ``target`` a copy of a directory in place of what it was; raise ``LifecycleError``.
+
+    ``links`` are kept as they are, or else what they lead to is copied.
+    """
     try:
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
-        shutil.copytree(source, target, symlinks=True)
+        shutil.copytree(source, target, symlinks=links)
     except (OSError, shutil.Error) as error:
         raise LifecycleError(f"can't be copied from {source}: {_reason(error)}", where=target) from error
 
