@@ -41,7 +41,7 @@ def _save(images: ImageStore, image: NewImage, names: Sequence[str]) -> WrittenI
     if report.manifest_size:
         _LOG.debug("\n*** Manifest Size: %d", report.manifest_size)
     if written.failures:
-        failures = ",".join(f"[{name}: {cause}]" for name, cause in written.failures.items())
+        failures = ",".join(f"[{name}: {cause.removeprefix(f'{name}: ')}]" for name, cause in written.failures.items())
         raise ExportError(f"failed to write image to the following tags: {failures}")
     return written
 

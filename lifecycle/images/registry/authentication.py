@@ -123,6 +123,7 @@ class Authentication:
             )
             if anonymous:
                 who = "without credentials, for which it did not ask"
+                remedy = f"check that {endpoint.authority} is the registry, and no other server in front of it"
         return AccessDeniedError(
             f"{endpoint.authority} does not allow us to {purpose} it {who}: status {status}{words}",
             where=where,

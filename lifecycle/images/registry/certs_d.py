@@ -68,3 +68,12 @@ def host_certificates(registry: str, dirs: tuple[Path, ...]) -> HostCertificates
             client_cert=pairs[0] if pairs else None,
         )
     return HostCertificates()
+
+
+def remedy_for(problem: str, registry: str) -> str:
+    """Return what to do about a certificate, or one of its authorities, that OpenSSL has this problem with."""
+    if "expired" in problem or "not yet valid" in problem:
+        return f"renew the certificate of {registry}, or correct the clock of this host"
+    if "mismatch" in problem:
+        return f"name {registry} as its certificate does, or give it a certificate for this name"
+    return f"store the certificate of its authority as {SYSTEM_DIRS[0]}/{registry}/ca.crt, or name it in SSL_CERT_FILE"

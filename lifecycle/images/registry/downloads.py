@@ -102,6 +102,7 @@ class Download:
                 )
             except (RegistryConnectionError, RegistryBusyError) as error:
                 failure = error
+                failure.where = failure.where or self._where
             if offset >= size:
                 return
             if offset - mark >= CHUNK:

@@ -86,7 +86,11 @@ class Exchange:
 
         def fetched() -> tuple[Response, bytes | None]:
             response = self.ask_once(endpoint, request)
-            return response, response.read(limit)
+            try:
+                return response, response.read(limit)
+            except RegistryError as error:
+                error.where = error.where or request.where
+                raise
 
         return self._repeated(endpoint, fetched)
 

@@ -27,6 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from lifecycle import __version__
 from lifecycle.errors import RegistryConnectionError, RegistryError, RegistryTlsError
+from lifecycle.images.registry.certs_d import remedy_for
 from lifecycle.images.registry.trust import TlsContexts
 
 if TYPE_CHECKING:
@@ -295,7 +296,7 @@ def _error(error: BaseException, host: str) -> RegistryError:
                 return RegistryTlsError(
                     f"the certificate of {host} is not trusted: {cause.verify_message}",
                     host=host,
-                    remedy=f"name its authority in SSL_CERT_FILE, or store it as /etc/docker/certs.d/{host}/ca.crt",
+                    remedy=remedy_for(cause.verify_message, host),
                 )
             case ssl.SSLError() if any(name in str(cause.reason) for name in _NO_TLS_THERE):
                 return RegistryConnectionError(
@@ -307,7 +308,7 @@ def _error(error: BaseException, host: str) -> RegistryError:
                 return RegistryTlsError(
                     f"{host} does not accept our certificate: {cause.reason}",
                     host=host,
-                    remedy=f"store a client certificate as /etc/docker/certs.d/{host}/client.cert and client.key",
+                    remedy=f"store a client certificate as /etc/containers/certs.d/{host}/client.cert and client.key",
                 )
             case urllib3.exceptions.ProxyError():
                 return RegistryConnectionError(
@@ -342,10 +343,11 @@ def _error(error: BaseException, host: str) -> RegistryError:
             case _:
                 pass
     refused = any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error))
+    remedy = "check that the registry runs, and its host and port" if refused else "try again later"
     return RegistryConnectionError(
         f"the connection to {host} failed: {_reason(error)}",
         host=host,
-        remedy="check that the registry runs, and its host and port" if refused else None,
+        remedy=remedy,
     )
 
 

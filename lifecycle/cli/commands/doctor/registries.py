@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from lifecycle.cli.commands.doctor.check import Check, Mark, Section, failed
 from lifecycle.errors import LifecycleError, RegistryConnectionError
+from lifecycle.images.registry.certs_d import remedy_for
 from lifecycle.images.registry.client import Limits, RegistryClient
 from lifecycle.images.registry.credentials import default_keychain
 from lifecycle.images.registry.hosts import Hosts
@@ -170,8 +171,7 @@ def _seen(view: TlsView, endpoint: Endpoint) -> Check:
             Mark.FAILED,
             "TLS",
             f"not trusted: {view.problem}; {text}",
-            f"store the certificate of its authority as /etc/containers/certs.d/{endpoint.registry}/ca.crt, or name "
-            "it in SSL_CERT_FILE",
+            remedy_for(view.problem, endpoint.registry),
         )
     expiry = min((each.expires for each in view.certificates), default=None)
     if not endpoint.verify:

@@ -91,7 +91,17 @@ def test_a_download_that_gets_nowhere_ends(image):
     with client_of(proxy, time=time) as client, pytest.raises(RegistryConnectionError) as raised:
         list(client.blob(ref, blob_of(LARGE)))
     assert len(time.waits) == TRIES - 1
-    assert proxy.host in str(raised.value)
+    assert raised.value.where == f"{ref.context}@{blob_of(LARGE).digest}"
+    assert proxy.host in raised.value.message
+
+
+def test_a_manifest_that_never_comes_whole_is_named(image):
+    proxy, ref, _ = image
+    proxy.fault(Truncate(10), method="GET", path="/manifests/", times=None)
+    with client_of(proxy, time=FakeTime()) as client, pytest.raises(RegistryConnectionError) as raised:
+        client.manifest(ref)
+    assert raised.value.where == ref.name
+    assert raised.value.remedy == "try again later"
 
 
 def test_a_registry_without_ranges_sends_all_again_and_nothing_twice_is_handed_on(image, monkeypatch):

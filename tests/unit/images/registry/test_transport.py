@@ -8,6 +8,7 @@ import warnings
 import pytest
 
 from lifecycle.errors import RegistryConnectionError, RegistryError, RegistryTlsError
+from lifecycle.images.registry.certs_d import remedy_for
 from lifecycle.images.registry.hosts import Hosts
 from lifecycle.images.registry.retry import RetryPolicy
 from lifecycle.images.registry.transport import without_query
@@ -81,6 +82,18 @@ def test_the_certificate_of_an_unknown_authority_is_not_tried_again(tls_registry
     assert "SSL_CERT_FILE" in raised.value.remedy
     assert f"certs.d/{tls_registry.host}" in raised.value.remedy
     assert time.waits == []
+
+
+@pytest.mark.parametrize(
+    ("problem", "remedy"),
+    [
+        ("certificate has expired", "renew the certificate of host:1, or correct the clock of this host"),
+        ("IP address mismatch, certificate is not valid for '::1'.", "name host:1 as its certificate does, or"),
+        ("self-signed certificate", "store the certificate of its authority as /etc/containers/certs.d/host:1/ca.crt"),
+    ],
+)
+def test_what_to_do_about_a_certificate_depends_on_what_is_wrong_with_it(problem, remedy):
+    assert remedy_for(problem, "host:1").startswith(remedy)
 
 
 def test_a_host_of_its_own_authority_is_trusted_by_certs_d(tls_registry, tmp_path):
