@@ -1,7 +1,7 @@
 """Records of steps: what one buildpack's ``bin/build`` left in one build.
 
 A record holds no time, host, secret or value of the environment, so equal outputs of equal inputs give equal bytes
-and equal digests.  Design: caching-design.md §7.
+and equal digests.  Decision: spec/decisions/0012-shared-steps.md.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ their order.  Where another builder's record differs from our outputs and yet le
 place as in one process.  Where it leads elsewhere, our later steps were made from something else: they give way to
 the records of the whole rest of the chain if all of it is there, else they stay, unpublished.  Either way each layer
 of the image is an output of a step whose key names the upstream layers of this very image.
-Design: caching-design.md §8.3.
+Decision: spec/decisions/0012-shared-steps.md, "Five phases".
 """
 
 from __future__ import annotations

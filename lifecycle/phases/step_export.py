@@ -1,6 +1,6 @@
 """Records of the steps of a build, with the blobs of their layers, for caches that keep more than layers.
 
-Design: caching-design.md §6, §7.  Spec: buildpack.md "Layer Types" says which layers a cache keeps.
+Spec: buildpack.md "Layer Types" says which layers a cache keeps.
 """
 
 from __future__ import annotations

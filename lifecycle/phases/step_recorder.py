@@ -1,4 +1,4 @@
-"""What the key of each step consists of, looked at while a build runs.  Design: caching-design.md §6."""
+"""What the key of each step consists of, looked at while a build runs."""
 
 from __future__ import annotations
 

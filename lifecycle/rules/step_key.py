@@ -2,7 +2,7 @@
 
 A key (``model.step_record.step_key``) is a digest of digests, one for each field: whoever has a record can compute
 its key again, and nobody learns more than which field changed.  Not in it: times, owners, hosts, the run image, the
-previous image and restored layers.  Design: caching-design.md §6.
+previous image and restored layers.  Decision: spec/decisions/0012-shared-steps.md.
 """
 
 from __future__ import annotations

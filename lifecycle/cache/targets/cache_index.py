@@ -1,7 +1,7 @@
 """What a cache in BuildKit's format says in our own terms: the builds it holds, the newest first, as one document.
 
 It is a blob of its own beside the layers, so that the configuration stays as small as BuildKit wants it.
-Design: caching-design.md §7.
+Decision: spec/decisions/0012-shared-steps.md.
 """
 
 from __future__ import annotations

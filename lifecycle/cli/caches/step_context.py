@@ -6,10 +6,10 @@ import contextlib
 import logging
 import os
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from lifecycle.errors import LifecycleError
+from lifecycle.files.os_release import OS_RELEASE
 from lifecycle.oci.digest import digest_of
 from lifecycle.phases.step_recorder import StepContext, expected_steps
 from lifecycle.rules.step_key import nearest
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from lifecycle.phases.step_recorder import ExpectedStep
 
 _LOG = logging.getLogger(__name__)
-_OS_RELEASE: Final = Path("/etc/os-release")
 
 
 @runtime_checkable
@@ -43,7 +42,7 @@ def step_context(
     build_image = analyzed.build_image.reference if analyzed.build_image else ""
     release = b""
     with contextlib.suppress(OSError):
-        release = _OS_RELEASE.read_bytes()
+        release = OS_RELEASE.read_bytes()
     return StepContext(
         app_dir=inputs.app_dir,
         platform_dir=inputs.platform_dir,

@@ -1,6 +1,6 @@
 """Caches in BuildKit's format: what they hold in each mode, and what a second builder with an empty disk gets back.
 
-Design: caching-design.md §7, experiments E3 and E4.
+Experiments E3 and E4 of spec/cache-experiments.md.
 """
 
 import json
