@@ -71,7 +71,9 @@ def fetch_packages(names: tuple[str, ...], target: Target, work_dir: Path) -> Pa
     run_tool([*apt, "download", *names], purpose=f"Debian's packages for {target.arch}", remedy=_REMEDY, cwd=downloads)
     found = PackageFiles({}, {})
     for name in names:
-        package = next(downloads.glob(f"{name}_*_{target.arch}.deb"))
+        package = next(downloads.glob(f"{name}_*.deb"), None)
+        if package is None:
+            raise DistributionError(f"apt-get downloaded no file of {name}", remedy=_REMEDY)
         found.versions[name] = package.name.split("_")[1].replace("%3a", ":")
         _read_package(package, found)
     return found

@@ -19,6 +19,7 @@ from lifecycle.cli.caches.key_options import options_of
 from lifecycle.cli.caches.sources import open_sources, registry_of
 from lifecycle.cli.caches.specs import insecure_names
 from lifecycle.cli.commands.build.buildpack_tree import BuildpackTree, write_order
+from lifecycle.cli.commands.build.extension import forget_steps
 from lifecycle.cli.commands.build.images import BuildImages, destination
 from lifecycle.cli.commands.build.paths import BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.commands.build.phases import explain_detection, run_phases
@@ -243,6 +244,7 @@ def _made_cache_dir(request: BuildRequest, app: Path, environment: Mapping[str, 
     if request.clear_cache and not request.explain:
         # Whatever else is in a directory that somebody named stays.
         VolumeCache(cache).begin().commit(CacheMetadata())
+        forget_steps(cache)
     return cache
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from lifecycle.cli.steps.detect import DetectedGroup
     from lifecycle.model.group import Group
 
-EXTENDED_STEPS = "extended"
+_STEPS = "extension-steps"
 """The directory of the cache for the layers of steps."""
 
 _SCRIPTS_MODE = 0o711
@@ -64,6 +64,13 @@ def check_dockerfiles(found: DetectedGroup) -> bool:
     return any(dockerfile.applies for dockerfile in found.dockerfiles)
 
 
+def forget_steps(cache_dir: Path) -> None:
+    """Let no step of a Dockerfile be known any more."""
+    if (cache_dir / _STEPS).is_dir():
+        with open_extension_cache(cache_dir / _STEPS, lifetime=0):
+            pass
+
+
 def extend_run_image(
     settings: Settings,
     group: Group,
@@ -82,7 +89,7 @@ def extend_run_image(
         root=work_dir / "root",
         scripts=work_dir / "scripts",
         extended_dir=settings.path("extended"),
-        cache_dir=settings.path("cache_dir") / EXTENDED_STEPS,
+        cache_dir=settings.path("cache_dir") / _STEPS,
     )
     try:
         extension.make_directories()
