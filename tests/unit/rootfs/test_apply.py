@@ -38,7 +38,13 @@ def names(directory):
 
 
 def test_whiteouts_remove_what_other_layers_put_there(root):
-    apply_layer(layer(("a", FILE), ("d/x", FILE), ("d/sub/y", FILE), ("d/kept/old", FILE), ("e/f", FILE)), root)
+    apply_layer(
+        layer(
+            *((name, DIRECTORY) for name in ("d", "d/sub", "d/kept", "e")),
+            *((name, FILE) for name in ("a", "d/x", "d/sub/y", "d/kept/old", "e/f")),
+        ),
+        root,
+    )
     apply_layer(
         layer(
             (".wh.a", FILE), ("e/.wh.f", FILE), ("d", DIRECTORY), ("d/new", FILE), ("d/kept/new", FILE),
@@ -51,7 +57,7 @@ def test_whiteouts_remove_what_other_layers_put_there(root):
 
 @pytest.mark.parametrize("name", [".wh...", ".wh..", ".wh.", "a/.wh..."])
 def test_a_whiteout_of_a_directory_above_removes_nothing(root, name):
-    apply_layer(layer(("a/b", FILE)), root)
+    apply_layer(layer(("a", DIRECTORY), ("a/b", FILE)), root)
     (root.parent / "precious").write_text("")
     with pytest.raises(UnsafeArchiveError, match="has the whiteout"):
         apply_layer(layer((name, FILE)), root)
