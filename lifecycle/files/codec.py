@@ -1,15 +1,16 @@
 """TOML files: read into models, written in the reference's layout and proven by reading them back.
 
-The only module that knows what is wrong with a file in TOML's terms.  Reference: BurntSushi/toml v1.6.
+The only module that knows what is wrong with a file in TOML's terms.  Reference: BurntSushi/toml v1.6, which reads
+TOML 1.1.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
+import tomli
 from pydantic import BaseModel, ValidationError
 
 from lifecycle.errors import InvalidFileError
@@ -103,7 +104,7 @@ def parse_toml(text: str, *, where: str | PathLike[str] | None = None) -> dict[s
     """Return the table of a TOML text; ``InvalidFileError`` says in which line and column it is not TOML."""
     _refuse_excess(text, where)
     try:
-        table = tomllib.loads(text)
+        table = tomli.loads(text)
     except RecursionError as error:
         raise InvalidFileError("nests arrays or tables too deep", where=where) from error
     except ValueError as error:
@@ -125,7 +126,7 @@ def dumps(table: Mapping[str, Any], *, where: str | PathLike[str] | None = None)
     except UnicodeEncodeError as error:
         raise InvalidFileError(f"would hold text that is not UTF-8: {_excerpt(error)!r}", where=where) from error
     try:
-        written = tomllib.loads(text)
+        written = tomli.loads(text)
     except ValueError as error:
         raise TomlMismatchError(f"{where or 'a table'} would not be TOML: {error}") from error
     if _comparable(table) != _comparable(written):
@@ -159,7 +160,7 @@ def _located(text: str) -> str:
 
 
 def _refuse_excess(text: str, where: str | PathLike[str] | None) -> None:
-    """Raise ``InvalidFileError`` for a text that tomllib would need too much memory for.
+    """Raise ``InvalidFileError`` for a text that the parser would need too much memory for.
 
     It keeps some dictionaries for each part of a dotted key and, meanwhile, all prefixes of that key.
     """

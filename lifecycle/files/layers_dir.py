@@ -65,7 +65,7 @@ def read_build_outputs(directory: Path) -> BuildOutputs:
     names = _names(directory)
     layer_names = [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)]
     layers = tuple(
-        WrittenLayer(name, directory / name, _load(LayerMetadata, directory / (name + _SUFFIX)).types)
+        WrittenLayer(name, directory / name, _output(LayerMetadata, directory / (name + _SUFFIX)).types)
         for name in layer_names
         if is_layer_name(name) and not _is_directory(directory / (name + _SUFFIX))
     )
@@ -73,8 +73,8 @@ def read_build_outputs(directory: Path) -> BuildOutputs:
         _load(Store, directory / "store.toml")
     return BuildOutputs(
         layers,
-        _load(Launch, directory / "launch.toml") if "launch.toml" in names else Launch(),
-        _load(Build, directory / "build.toml") if "build.toml" in names else Build(),
+        _output(Launch, directory / "launch.toml"),
+        _output(Build, directory / "build.toml"),
         tuple(names),
     )
 
@@ -148,6 +148,17 @@ def _names(directory: Path) -> list[str]:
 
 def _is_directory(path: Path) -> bool:
     return stat.S_ISDIR(path.lstat().st_mode)
+
+
+def _output(model: type[M], path: Path) -> M:
+    """Read a file that may be missing.  Reference: a link to nothing is a missing file."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return model()
+    except OSError:
+        pass
+    return _load(model, path)
 
 
 def _load(model: type[M], path: Path) -> M:

@@ -23,6 +23,8 @@ _RUN_CONFIG_KEYS = (
     "Hostname", "Image", "Labels", "OnBuild", "OpenStdin", "StdinOnce", "Tty", "User", "Volumes", "WorkingDir",
     "ExposedPorts", "ArgsEscaped", "NetworkDisabled", "MacAddress", "StopSignal", "Shell",
 )  # fmt: skip
+_SETS = frozenset({"Volumes", "ExposedPorts"})
+"""Objects of which only the names count."""
 _HEALTHCHECK_KEYS = ("Test", "Interval", "Timeout", "StartPeriod", "Retries")
 _TOP_KEYS = (
     "architecture", "author", "container", "created", "docker_version", "history", "os", "rootfs", "config",
@@ -157,6 +159,7 @@ def read_config(data: bytes, *, where: str) -> ImageConfig:
     if not isinstance(diff_ids, list) or not all(isinstance(each, str) and is_digest(each) for each in diff_ids):
         raise CorruptImageError("has diff_ids that are not digests", where=where)
     known = _known(run, _RUN_CONFIG_KEYS)
+    known |= {key: _names_of(known[key], key, where=where) for key in _SETS if key in known}
     labels = known.get("Labels", {})
     if not isinstance(labels, dict) or not all(isinstance(each, str) for each in labels.values()):
         raise CorruptImageError("has labels that are not strings", where=where)
@@ -183,6 +186,12 @@ def read_config(data: bytes, *, where: str) -> ImageConfig:
         os_features=tuple(features),
         rootfs_type=str(rootfs.get("type") or "layers"),
     )
+
+
+def _names_of(value: Any, key: str, *, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise CorruptImageError(f"has {key} that are not an object", where=where)
+    return {name: {} for name in value}
 
 
 def _read_history(entry: Mapping[str, Any]) -> HistoryEntry:

@@ -40,14 +40,16 @@ class AnalyzeInputs:
     """What an analysis needs to know.  Spec: platform.md "Analyzer" (inputs).
 
     ``image`` and ``tags`` are the names to write; where ``writes_here`` is false, another place gets them, which
-    can't be checked.  ``previous_image`` is ``image`` unless given.  ``run_image`` is the one that the platform
-    names, else ``run`` or ``stack`` offer one.  ``image_layers_dir`` is the place of the layers directory in images
-    where that differs from ``layers_dir``.
+    can't be checked.  ``image_name`` tells the registry, where ``image`` is the path of a layout.
+    ``previous_image`` is ``image`` unless given.  ``run_image`` is the one that the platform names, else ``run`` or
+    ``stack`` offer one.  ``image_layers_dir`` is the place of the layers directory in images where that differs from
+    ``layers_dir``.
     """
 
     api: PlatformApi
     image: str
     layers_dir: Path
+    image_name: str = ""
     tags: tuple[str, ...] = ()
     previous_image: str = ""
     run_image: str = ""
@@ -98,7 +100,7 @@ def _run_image(inputs: AnalyzeInputs, images: ImageStore) -> RunImageChoice:
 def _offered(inputs: AnalyzeInputs, images: ImageStore) -> str:
     """Return the run image that the builder offers, or a mirror of it."""
     offered = offered_run_image(inputs.api, run=inputs.run, stack=inputs.stack)
-    return readable_run_image(offered, app_image=inputs.image, images=images)
+    return readable_run_image(offered, app_image=inputs.image_name or inputs.image, images=images)
 
 
 def _previous_image(inputs: AnalyzeInputs, images: ImageStore) -> tuple[Image, LifecycleMetadata] | None:

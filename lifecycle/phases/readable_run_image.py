@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import ImageError
+from lifecycle.errors import ImageError, InvalidInputError
 from lifecycle.rules.run_image import by_preference
 
 if TYPE_CHECKING:
@@ -18,7 +18,14 @@ def readable_run_image(offered: RunImage, *, app_image: str, images: ImageStore)
     Raises ``ImageError`` when none can.
     """
     names = by_preference(offered, app_image=app_image)
-    readable = next((name for name in names if images.readable(name)), None)
+    readable = next((name for name in names if _is_readable(name, images)), None)
     if readable is None:
         raise ImageError("failed to find accessible run image", remedy=f"make one of {', '.join(names)} readable")
     return readable
+
+
+def _is_readable(name: str, images: ImageStore) -> bool:
+    try:
+        return images.readable(name)
+    except InvalidInputError:
+        return False

@@ -118,4 +118,4 @@ def lacks_distro(target: TargetData | None) -> bool:
     """Say whether the distribution has to be found out."""
     if target is None:
         return True
-    return target.os in {"", "linux"} and (target.distro is None or not target.distro.name)
+    return target.os in {"", "linux"} and target.distro is None

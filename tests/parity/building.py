@@ -30,14 +30,19 @@ class Place(Enum):
         return ("-layout", "-layout-dir", "/layout") if self is Place.LAYOUT else ()
 
     def put(self, case: Case, root: Path) -> None:
-        """Put the run image where phases find it."""
+        """Put the run image and the previous image where phases find them."""
+        images = {"run": case.run_image, "app": case.previous}
         if self is Place.LAYOUT:
-            case.run_image.put_layout(root / "layout" / "index.docker.io" / "library" / "run" / "latest")
+            for name, image in images.items():
+                if image is not None:
+                    image.put_layout(root / "layout" / "index.docker.io" / "library" / name / "latest")
             for path in (root / "layout").rglob("*"):
                 path.chmod(0o777)
             (root / "layout").chmod(0o777)
         else:
-            case.run_image.put_registry(root / "registry", "run")
+            for name, image in images.items():
+                if image is not None:
+                    image.put_registry(root / "registry", name)
 
     def app(self, root: Path) -> AppImage | None:
         """Read the app image."""

@@ -203,6 +203,10 @@ class Case:
     """Whether the creator has to make the same image."""
     cache_image: bool = False
     """Whether the cache is an image, where images are in a registry."""
+    previous: RunImage | None = None
+    """An image under the app's name that another program left."""
+    fails: bool = False
+    """Whether the reference makes no image of it, in any Platform API."""
     needs_root: bool = False
     slow: bool = False
 

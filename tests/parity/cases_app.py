@@ -1,5 +1,6 @@
 """Inputs of the matrix that are about what is in the app directory and in slices."""
 
+import os
 import stat
 
 from parity.case import Buildpack, Case, Tree, listed
@@ -167,11 +168,30 @@ def _for_slices(tree: Tree) -> None:
     tree.symlink("link-to-src", "src")
 
 
-def _slice_case(name: str, description: str, *slices: tuple[str, ...]) -> Case:
-    return Case(f"slices-{name}", description, app=_for_slices, buildpacks=(sliced(*slices),))
+def _slice_case(name: str, description: str, *slices: tuple[str, ...], fails: bool = False) -> Case:
+    return Case(f"slices-{name}", description, app=_for_slices, buildpacks=(sliced(*slices),), fails=fails)
+
+
+def _deep(tree: Tree) -> None:
+    tree.file("/".join(["d" * 30] * 60) + "/f")
+    tree.file("/".join(["x" * 200] * 10) + "/" + "y" * 255)
+    tree.directory("/".join(["e" * 10] * 150))
+    tree.file("ü" * 127)
+    tree.file("\n" * 255)
+
+
+def _found_in_apps(tree: Tree) -> None:
+    for name in (".git/HEAD", ".profile", ".wh.foo", ".wh..wh..opq", "a/.wh.b", "Procfile"):
+        tree.file(name)
+    tree.symlink("latest", "./releases/1")
+    tree.sparse("sparse", 3 << 20)
+    tree.file("labelled")
+    os.setxattr(tree.root + b"/labelled", b"user.a", b"v")
 
 
 CASES = (
+    Case("deep", "Trees of 60 and 150 directories, names of 255 bytes.", app=_deep, apis=("0.15",)),
+    Case("found-in-apps", "Names of whiteouts, hidden files, holes, extended attributes.", app=_found_in_apps, apis=("0.15",)),
     Case("plain", "Two files, one buildpack with one layer and one process."),
     Case("empty-app", "An app directory without anything in it.", app=lambda tree: None),
     Case("empty-files", "Empty files and directories, sizes around tar blocks and read buffers.", app=_empty_files),
@@ -186,8 +206,8 @@ CASES = (
     Case("special-files", "Pipes and sockets.", app=_special),
     Case("devices", "Character and block devices, also with large numbers.", app=_devices, needs_root=True),
     Case("owners", "Files of root and of other users.", app=_owners, needs_root=True),
-    Case("unreadable-file", "A file of mode 000, which not even its owner may read.", app=_unreadable),
-    Case("unreadable-directory", "A directory of mode 000.", app=_unreadable_directory),
+    Case("unreadable-file", "A file of mode 000, which not even its owner may read.", fails=True, app=_unreadable),
+    Case("unreadable-directory", "A directory of mode 000.", fails=True, app=_unreadable_directory),
     Case("many-files", "400 files in 140 directories.", app=_many),
     Case(
         "large-file",
@@ -203,8 +223,8 @@ CASES = (
     _slice_case("outside", "Absolute paths and paths that leave the app match nothing.", ("/workspace/src", "../x", "/", ".", ""), ("**",), ("**/*.py",), ("{src,public}",)),
     _slice_case("all", "Everything is taken, so that the last layer is empty.", ("*", ".*")),
     _slice_case("links", "Links are taken as links.", ("link-to-src",), ("public/link",), ("empty",), ("empty/inner",)),
-    _slice_case("malformed", "A pattern with an open bracket.", ("[",)),
-    _slice_case("malformed-later", "A pattern that is malformed behind a part that does not match.", ("zzz[",), ("a\\",)),
+    _slice_case("malformed", "A pattern with an open bracket.", ("[",), fails=True),
+    _slice_case("malformed-later", "A pattern that is malformed behind a part that does not match.", ("zzz[",), ("a\\",), fails=True),
     Case(
         "slices-of-two-buildpacks",
         "Slices of two buildpacks, in their order.",

@@ -217,13 +217,137 @@ def _reusable(tree: Tree) -> None:
     tree.file("cached/file", "cached\n")
 
 
+def _of_paketo(tree: Tree) -> None:
+    for name in ("jre", "helper"):
+        tree.file(f"{name}.toml", PAKETO_LAYER)
+        for directory in ("env", "env.build", "env.launch", "env.launch/web"):
+            for suffix in ("", ".default", ".append", ".prepend", ".override", ".delim", ".other"):
+                tree.file(f"{name}/{directory}/{name.upper()}{suffix}", f"{name}{suffix}\n")
+        for place in ("exec.d/1-a", "exec.d/web/2-b", "bin/java", "lib/l.so", "include/h.h", "pkgconfig/p.pc"):
+            tree.file(f"{name}/{place}", "#!/bin/sh\n", 0o755)
+        tree.file(f"{name}/profile.d/a.sh", "export Y=1\n")
+        tree.file(f"{name}/profile.d/web/b.sh", "export Z=1\n")
+        tree.symlink(f"{name}/exec.d/link", "1-a")
+    for name in ("jre", "helper", "launch", "build"):
+        for kind in ("cdx", "spdx", "syft"):
+            tree.file(f"{name}.sbom.{kind}.json", '{"a": "<&>", "n": 1.0}')
+    tree.file("launch.toml", PAKETO_LAUNCH)
+    tree.file("build.toml", '[[unmet]]\nname = "jdk"\n')
+    tree.file("store.toml", "[metadata]\nn = 1\n")
+
+
+PAKETO_LAYER = """[types]
+launch = true
+build = true
+cache = true
+[metadata]
+launch = true
+[metadata.dep]
+purl = "pkg:generic/x@1?arch=amd64&os=linux"
+deprecation_date = 2030-01-01T00:00:00Z
+[[metadata.dep.licenses]]
+type = "GPL"
+uri = "https://x/?a=b&c"
+"""
+PAKETO_LAUNCH = """[[labels]]
+  key = "org.opencontainers.image.title"
+  value = "x"
+[[processes]]
+  type = "web"
+  command = ["java"]
+  args = ["-jar", "x"]
+  default = true
+  working-dir = "/workspace/sub"
+[[processes]]
+  type = "task"
+  command = ["bash", "-c", "java $JAVA_OPTS"]
+[[slices]]
+  paths = ["BOOT-INF/lib/**", "lib/*.jar"]
+[[slices]]
+  paths = ["**/x.class"]
+"""
+PROVIDES_JDK = '[[provides]]\nname = "jdk"\n[[requires]]\nname = "jdk"\n[requires.metadata]\nlaunch = true\n'
+
+
+def _java_app(tree: Tree) -> None:
+    for name in ("BOOT-INF/lib/a.jar", "BOOT-INF/lib/d/b.jar", "lib/c.jar", "x.class", "d/x.class", "d/e/x.class"):
+        tree.file(name)
+
+
+def _linked_files(tree: Tree) -> None:
+    tree.file("l.toml", LAUNCH_LAYER)
+    tree.file("l/x")
+    tree.symlink("m.toml", "l.toml")
+    tree.file("m/y")
+    for name in ("n", "launch", "build"):
+        tree.symlink(f"{name}.toml", "nowhere")
+    tree.file("n/z")
+
+
+def _odd_names(tree: Tree) -> None:
+    for name in ("x.y", "sbom", "Ünï", "-dash", "sp ace"):
+        tree.file(f"{name}.toml", LAUNCH_LAYER)
+        tree.file(f"{name}/f")
+    for name in ("a.toml", "build", "launch", "store"):
+        tree.file(f"{name}/f")
+
+
+TOML_FORMS = """\ufefftypes = {
+  launch = true,
+  cache = true,  # TOML 1.1
+}
+[METADATA]
+escapes = "\\e\\x41"
+minutes = 07:32
+hex = 0xff
+octal = 0o17
+binary = 0b11
+grouped = 1_000
+a.b.c = 1
+a."d e" = 2
+long = '''
+x'y'''
+folded = \"\"\"a \\
+   b\"\"\"
+"""
+TOLD = 'env | grep -v "^_=\\|^CNB_BP_PLAN_PATH\\|^PWD\\|^SHLVL\\|^OLDPWD" | sort >"$1/e/variables"; printf %s "$BYTES" >"$1/e/bytes"'
+ELSEWHERE = (
+    'mkdir -p "$1/../config" "$1/../sbom/launch/x" "$1/../other"; echo x >"$1/../config/extra"; '
+    'echo y >"$1/../sbom/launch/x/y"; echo z >"$1/../other/z"; rm -f main.txt; echo new >new; chmod 700 bin'
+)
 CASES = (
+    Case("like-paketo", "Layers with environments of all kinds, exec.d, profile.d, SBOM files, slices, unmet.", app=_java_app, apis=("0.7", "0.11", "0.15"), buildpacks=(
+        Buildpack("p/jre", api="0.12", descriptor=FORMATS, out=_of_paketo, plan=PROVIDES_JDK),
+        Buildpack("p/app", api="0.9", descriptor=FORMATS, out=_of_paketo, plan=PROVIDES_JDK, script='mkdir -p "$1/e"; cp "$1/jre.toml" "$1/e.toml"; ' + TOLD.replace("sort", "grep JRE | sort")),
+    ), change=lambda tree: tree.file("new")),
+    Case("layer-links", "Links in the place of files in the layers directory, some to nothing.", buildpacks=(Buildpack(out=_linked_files),), apis=("0.15",)),
+    Case("layer-link-to-nothing", "A layer directory that is a link to nothing.", buildpacks=(Buildpack(out=lambda tree: (tree.file("l.toml", LAUNCH_LAYER), tree.symlink("l", "nowhere"))),), apis=("0.15",), fails=True),
+    Case("layer-names", "Names of layers that look like other files.", buildpacks=(Buildpack(out=_odd_names),), apis=("0.15",)),
+    Case("layer-without-name", "A file that is called .toml.", buildpacks=(_buildpack("", **{".toml": LAUNCH_LAYER, "b.toml": LAUNCH_LAYER, "b/x": "x"}),), apis=("0.15",)),
+    Case("layer-names-equal", "Two buildpacks whose ids have one directory.", buildpacks=(_buildpack("", identifier="a/b", **{"x.toml": LAUNCH_LAYER, "x/f": "1"}), Buildpack("a_b", "2", out=listed({"y.toml": LAUNCH_LAYER, "y/f": "2"}))), apis=("0.15",)),
+    Case("toml-forms", "TOML in forms that few write, of version 1.1, with a byte order mark.", buildpacks=(_buildpack('[[Processes]]\nType = "web"\nCommand = ["x"]\n[[LABELS]]\nKEY = "k"\nVALUE = "v"\n', **{"a.toml": TOML_FORMS, "a/x": "x"}),), apis=("0.15",), change=lambda tree: None),
+    Case("toml-windows-lines", "TOML with Windows line ends, one of them in a text.", buildpacks=(_buildpack("", **{"a.toml": '[types]\r\nlaunch = true\r\n[metadata]\r\nx = """a\r\nb"""\r\n', "a/x": "x"}),), apis=("0.15",)),
+    Case("toml-latin-1", "TOML that is not UTF-8.", buildpacks=(Buildpack(out=listed({"a.toml": b"# \xe9\n"})),), apis=("0.15",), fails=True),
+    Case("outside-of-its-layers", "A buildpack that writes into other directories of the build, and changes the app.", buildpacks=(Buildpack(script=ELSEWHERE),), apis=("0.15",)),
+    Case("environment-cleared", "A buildpack with clear-env; the builder's own environment.", buildpacks=(
+        _buildpack("", identifier="a/a", **{"e.toml": "[types]\nbuild = true\n", "e/env/X": "x"}),
+        Buildpack(descriptor="clear-env = true\n", out=listed({"e.toml": LAUNCH_LAYER, "e/": ""}), script=TOLD),
+    ), apis=("0.7", "0.15"), env={"FOO": "bar", "CNB_OWN": "x", "http_proxy": "p", "LD_LIBRARY_PATH": "/l", "CNB_STACK_ID": "s"}, files={
+        "platform/env/FROM_PLATFORM": "p", "platform/env/HOME": "/h", "platform/env/LD_LIBRARY_PATH": "/q", "cnb/build-config/env/A.append": "x", "cnb/build-config/env/A.delim": ":",
+        "cnb/build-config/env/B": "b\n", "cnb/build-config/env/C.default": "c", "cnb/build-config/env/FROM_PLATFORM.append": "+",
+    }),
+    Case("environment-odd", "Files of variables with odd names and contents.", buildpacks=(
+        Buildpack("a/a", out=listed({"e.toml": "[types]\nbuild = true\n", "e/env/.append": "x", "e/env/x.y.append": "1", "e/env/X.foo": "q", "e/env/D.delim": "::", "e/env/D.append": "d", "e/env/D.prepend": "e", "e/env/D.override": "z", "e/env/sub/x": "y", "e/env.build/PATH.prepend": "/q", "e/env.build/PATH.delim": ";", "e/env/E": "", "e/env/NL.override": "a\nb\n", "e/env/sp ace": "v", "e/env/BYTES": b"\xff\xfe"})),
+        Buildpack(out=listed({"e.toml": LAUNCH_LAYER, "e/": ""}), script=TOLD),
+    ), apis=("0.15",), files={"platform/env/NL": "a\nb\n", "platform/env/EMPTY": "", "platform/env/D": "D", "platform/env/lower.override": "q", "platform/env/dir/x": "x"}),
+    Case("environment-equals", "A file of a variable whose name holds an equals sign.", buildpacks=(_buildpack("", **{"e.toml": "[types]\nbuild = true\n", "e/env/A=B": "x"}),), apis=("0.15",)),
+    Case("process-type-dot", "A process type that is a dot.", buildpacks=(_buildpack('[[processes]]\ntype = "."\ncommand = ["x"]\n'),), apis=("0.15",)),
     Case("layers", "Layers of all types and of names that sort in unusual ways.", buildpacks=(Buildpack(out=_layers),)),
     Case("layer-link", "A layer directory that is a symlink.", buildpacks=(Buildpack(out=_layer_that_is_a_link),)),
     Case("layer-file", "A file where a layer directory should be.", buildpacks=(Buildpack(out=_layer_that_is_a_file),)),
-    Case("layer-without-directory", "A launch layer of which there is only metadata.", buildpacks=(_with_files(a___toml=""), _buildpack("", identifier="parity/two", **{"gone.toml": LAUNCH_LAYER}))),
+    Case("layer-without-directory", "A launch layer of which there is only metadata.", fails=True, buildpacks=(_with_files(a___toml=""), _buildpack("", identifier="parity/two", **{"gone.toml": LAUNCH_LAYER}))),
     Case("layer-metadata", "Layer metadata of every TOML type.", buildpacks=(_buildpack("", **{"all.toml": METADATA, "all/x": "x"}),), change=lambda tree: None),
-    Case("layer-metadata-nan", "Layer metadata that JSON can't hold.", buildpacks=(_buildpack("", **{"all.toml": LAUNCH_LAYER + "[metadata]\nn = nan\n", "all/x": "x"}),)),
+    Case("layer-metadata-nan", "Layer metadata that JSON can't hold.", fails=True, buildpacks=(_buildpack("", **{"all.toml": LAUNCH_LAYER + "[metadata]\nn = nan\n", "all/x": "x"}),)),
     Case("layer-toml-empty", "Layer files that are empty, lack types, or have other keys.", buildpacks=(_buildpack("", **{"e.toml": "", "e/x": "x", "o.toml": "[types]\nlaunch = true\nother = 1\n[metadata]\n[extra]\nx = 1\n", "o/x": "x"}),)),
     Case("store", "store.toml with nested data.", buildpacks=(_buildpack("", **{"store.toml": '[metadata]\nk = "<v>"\nn = 3\n[metadata.t]\nd = 1979-05-27\n'}),), change=lambda tree: None),
     Case("store-empty", "store.toml without metadata.", buildpacks=(_buildpack("", **{"store.toml": ""}), _buildpack("", identifier="parity/two", **{"store.toml": "[metadata]\n"}))),
@@ -236,9 +360,9 @@ CASES = (
     Case("no-processes", "launch.toml without anything, and a buildpack without launch.toml.", buildpacks=(_buildpack(""), Buildpack("parity/two", out=listed({"file": "x"})))),
     Case("process-without-command", "A process whose command has no words.", buildpacks=(_buildpack('[[processes]]\ntype = "none"\ncommand = []\nargs = ["x"]\n'),)),
     Case("process-type-chosen", "The platform chooses the default process.", buildpacks=(_buildpack(PROCESSES),), export=("-process-type", "worker")),
-    Case("process-type-missing", "The platform chooses a process that does not exist.", buildpacks=(_buildpack(PROCESSES),), export=("-process-type", "none")),
-    Case("process-type-invalid", "A process type with a slash.", buildpacks=(_buildpack('[[processes]]\ntype = "a/b"\ncommand = ["x"]\n'),)),
-    Case("process-type-empty", "A process without a type.", buildpacks=(_buildpack('[[processes]]\ncommand = ["x"]\n'),)),
+    Case("process-type-missing", "The platform chooses a process that does not exist.", fails=True, buildpacks=(_buildpack(PROCESSES),), export=("-process-type", "none")),
+    Case("process-type-invalid", "A process type with a slash.", fails=True, buildpacks=(_buildpack('[[processes]]\ntype = "a/b"\ncommand = ["x"]\n'),)),
+    Case("process-type-empty", "A process without a type.", fails=True, buildpacks=(_buildpack('[[processes]]\ncommand = ["x"]\n'),)),
     Case("labels", "Labels with HTML characters, of the lifecycle's own names, and twice.", buildpacks=(_buildpack('[[labels]]\nkey = "<html> & more"\nvalue = "<b>\\u2028 é \\" \\\\ \\n"\n[[labels]]\nkey = "twice"\nvalue = "1"\n[[labels]]\nkey = "twice"\nvalue = "2"\n[[labels]]\nkey = "io.buildpacks.project.metadata"\nvalue = "mine"\n[[labels]]\nkey = "io.buildpacks.stack.id"\nvalue = "other"\n[[labels]]\nkey = "empty"\nvalue = ""\n'), _buildpack('[[labels]]\nkey = "twice"\nvalue = "3"\n', identifier="parity/two"))),
     Case("labels-incomplete", "Labels without a key or a value.", buildpacks=(_buildpack('[[labels]]\nvalue = "v"\n[[labels]]\nkey = "k"\n'),)),
     Case("sboms", "SBOM files of launch, build, and layers of all types in three formats.", buildpacks=(_sboms(),), change=lambda tree: None),

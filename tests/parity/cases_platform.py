@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from parity.case import PLAIN_BUILDPACK, RUN_IMAGE, RUN_TOML, Buildpack, Case, Tree, listed
+from parity.case import ALL_APIS, PLAIN_BUILDPACK, RUN_IMAGE, RUN_TOML, Buildpack, Case, Tree, listed
 from parity.images import RUN_LABELS, RunImage, base_config
 
 CREATED = "2020-02-02T02:02:02.123456789Z"
@@ -25,6 +25,7 @@ def _base(name: str, description: str, run_image: RunImage) -> Case:
     return Case(f"base-{name}", description, run_image=run_image)
 
 
+ARM = RunImage(fields={"architecture": "arm64"}, layers=(("arm64",),))
 BASES = (
     _base("history", "A history of two layers with empty steps between them.", _history(_step("ADD <a> & b"), _step("ENV x", empty_layer=True), _step("RUN y", author="me", comment="buildkit"), _step("CMD", empty_layer=True))),
     _base("history-short", "A history with fewer steps than layers.", _history(_step("only one"))),
@@ -51,8 +52,28 @@ BASES = (
     _base("docker", "A run image with Docker's media types.", RunImage(docker=True)),
     _base("arch", "A run image of another architecture.", RunImage(fields={"architecture": "arm64", "variant": "v8"})),
     _base("many-layers", "A run image of thirty layers, some of them equal.", RunImage(layers=tuple((f"file-{n % 20}",) for n in range(30)))),
-    _base("no-layers", "A run image without layers.", RunImage(layers=())),
+    Case("base-no-layers", "A run image without layers.", run_image=RunImage(layers=()), fails=True),
+    Case("base-index", "An index with images of three platforms, the build's in the middle.", apis=("0.15",), run_image=RunImage(layers=(("amd64",), ("x",)), docker=True, before=(ARM,), behind=(RunImage(fields={"os": "unknown", "architecture": "unknown"}),))),
+    Case("base-empty-layers", "Layers with nothing in them, and the same layer twice.", apis=("0.15",), run_image=RunImage(layers=((), ("a",), (), ("a",)))),
+    Case("base-volumes", "Volumes and ports with contents, which have no meaning.", apis=("0.15",), run_image=RunImage(config=base_config(Volumes={"/x": {"a": 1}}, ExposedPorts={"1/tcp": {"b": [2]}}))),
 )  # fmt: skip
+
+PROJECT_DATES = """[source]
+[source.version]
+a = 1979-05-27
+b = 07:32:00.5
+c = 1979-05-27T07:32:00
+d = 0001-01-01
+e = 9999-12-31T23:59:59.999999Z
+"""
+MIRRORED = '[[images]]\nimage = "other.example/run"\nmirrors = ["third.example/x", "{run}"]\n'
+
+
+def _other_run(tree: Tree) -> None:
+    layout = Path(os.fsdecode(tree.root)) / "layout" / "other.example" / "run" / "latest"
+    if not layout.exists():
+        RunImage(layers=(("other",),)).put_layout(layout)
+
 
 NESTED_PROJECT = """
 [source]
@@ -84,8 +105,8 @@ optional = true
 """
 
 
-def _epoch(name: str, description: str, value: str, **env: str) -> Case:
-    return Case(f"epoch-{name}", description, env={"SOURCE_DATE_EPOCH": value, **env})
+def _epoch(name: str, description: str, value: str, apis: tuple[str, ...] = ALL_APIS, **env: str) -> Case:
+    return Case(f"epoch-{name}", description, env={"SOURCE_DATE_EPOCH": value, **env}, apis=apis)
 
 
 def _project(name: str, description: str, text: str) -> Case:
@@ -111,6 +132,15 @@ PLATFORM = (
     _epoch("space", "SOURCE_DATE_EPOCH with a space.", " 1600000000"),
     _epoch("underscore", "SOURCE_DATE_EPOCH with digits in groups.", "1_600_000_000"),
     _epoch("far", "SOURCE_DATE_EPOCH in the year 9999.", "253402000000"),
+    _epoch("digits", "SOURCE_DATE_EPOCH in the digits of another script.", "\u0661\u0662\u0663", apis=("0.15",)),
+    _epoch("last-day", "SOURCE_DATE_EPOCH in the last second of the year 9999.", "253402300799", apis=("0.15",)),
+    _epoch("zone-missing", "SOURCE_DATE_EPOCH in a zone that is not known.", "1600000000", apis=("0.15",), TZ="Nowhere/Land"),
+    _epoch("zone-rule", "SOURCE_DATE_EPOCH in a zone that is a rule of POSIX.", "1600000000", apis=("0.15",), TZ="<+03>-3"),
+    Case("project-dates", "Project metadata with dates and times of all kinds.", apis=("0.15",), env={"TZ": "America/New_York"}, files={"layers/project-metadata.toml": PROJECT_DATES}),
+    Case("project-nanoseconds", "Project metadata with a time of nanoseconds.", apis=("0.15",), files={"layers/project-metadata.toml": "[source.version]\nt = 1979-05-27T07:32:00.123456789Z\n"}),
+    Case("run-mirror", "A mirror in the registry of the app image, behind others, one of which is no name.", apis=("0.15",), prepare=_other_run, files={"cnb/run.toml": MIRRORED}),
+    Case("run-tagged", "The platform names the run image by its tag, and run.toml has two entries.", apis=("0.15",), env={"CNB_RUN_IMAGE": "{run}:latest"}, files={"cnb/run.toml": '[[Images]]\nImage = "{run}"\nMirrors = ["m.example/x"]\n[[images]]\nimage = "{run}:latest"\nmirrors = ["b"]\n'}),
+    Case("app-directory", "The platform's directories with dots, and a part of the app.", apis=("0.15",), env={"CNB_APP_DIR": "/cnb/../workspace/./bin/../bin"}),
     _project("plain", "Project metadata of a git source.", '[source]\ntype = "git"\n[source.version]\ncommit = "abc"\n[source.metadata]\nrepository = "r"\n'),
     _project("nested", "Project metadata with nested values of all types.", NESTED_PROJECT),
     _project("empty", "An empty file of project metadata.", ""),

@@ -6,11 +6,12 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
@@ -57,6 +58,19 @@ class RunImage:
     config: Mapping[str, Any] = field(default_factory=base_config)
     layers: Sequence[Sequence[str]] = (("etc-os",), ("usr-bin",))
     docker: bool = False
+    before: Sequence["RunImage"] = ()
+    behind: Sequence["RunImage"] = ()
+    """Images of other platforms that an index has around this one."""
+
+    def _index(self) -> tuple[bytes, dict[str, bytes]]:
+        """Return the index with this image and those around it, and by digest all blobs of these."""
+        descriptors, blobs = [], {}
+        for each in (*self.before, self, *self.behind):
+            manifest, stored = each.blobs()
+            platform = {"architecture": "amd64", "os": "linux", **each.fields}
+            descriptors.append({**_descriptor(json.loads(manifest)["mediaType"], manifest), "platform": platform})
+            blobs |= stored
+        return json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": descriptors}).encode(), blobs
 
     def blobs(self) -> tuple[bytes, dict[str, bytes]]:
         """Return the manifest, and by digest all blobs."""
@@ -86,9 +100,12 @@ class RunImage:
         manifest, blobs = self.blobs()
         (directory / "blobs" / "sha256").mkdir(parents=True)
         (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-        kind = json.loads(manifest)["mediaType"]
-        index = {"schemaVersion": 2, "manifests": [_descriptor(kind, manifest)]}
-        (directory / "index.json").write_text(json.dumps(index))
+        if self.before or self.behind:
+            index, blobs = self._index()
+        else:
+            kind = json.loads(manifest)["mediaType"]
+            index = json.dumps({"schemaVersion": 2, "manifests": [_descriptor(kind, manifest)]}).encode()
+        (directory / "index.json").write_bytes(index)
         for name, data in blobs.items():
             (directory / "blobs" / name.replace(":", "/")).write_bytes(data)
 
@@ -103,6 +120,11 @@ class RunImage:
     def put_registry(self, directory: Path, repository: str) -> None:
         """Write the image as ``latest`` into the storage of docker-registry."""
         manifest, blobs = self.blobs()
+        if self.before or self.behind:
+            for each in (*self.before, self, *self.behind):
+                replace(each, before=(), behind=()).put_registry(directory, repository)
+            manifest, _ = self._index()
+            blobs = {digest(manifest): manifest}
         root = directory / "storage" / "docker" / "registry" / "v2"
         links = root / "repositories" / repository
         for name, data in blobs.items():

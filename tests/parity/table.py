@@ -1,8 +1,9 @@
 """Print the table input by Platform API: whether our image has the reference's config digest and diffIDs.
 
 ``python tests/parity/table.py [NAME…]`` compares with the reference in ``CNB_REFERENCE_DIR``, else with what is recorded.
-A cell stands for layout and registry, five phases: ``=`` equal, ``≠`` different, ``~`` different as ADR 0010 says,
-``·`` no such input, ``?`` nothing to compare with.
+A cell stands for layout and registry, five phases: ``=`` the same image, ``-`` no image in both, which end in the same
+phase with the same exit code, ``≠`` different, ``~`` different as ADR 0010 says, ``·`` no such input, ``?`` nothing to
+compare with.
 """
 
 import os
@@ -18,7 +19,7 @@ from parity.case import ALL_APIS, Case
 from parity.cases import CASES
 from parity.recorded import Outcome, expected, outcome
 from parity.runner import OURS, Lifecycle, reference, remove, stop
-from parity.test_images import DIFFERENT
+from parity.test_images import different
 
 
 def _built(case: Case, api: str, place: Place, lifecycle: Lifecycle) -> Outcome:
@@ -40,8 +41,8 @@ def _cell(case: Case, api: str, place: Place) -> str:
     if theirs is None:
         return "?"
     if theirs == _built(case, api, place, OURS):
-        return "="
-    return "~" if case.name in DIFFERENT else "≠"
+        return "=" if theirs.image_id else "-"
+    return "~" if different(case, place) else "≠"
 
 
 def _say(*words: str) -> None:
@@ -60,7 +61,10 @@ def main(names: list[str]) -> int:
         cells = [_cell(case, api, Place.LAYOUT) + _cell(case, api, Place.REGISTRY) for api in ALL_APIS]
         total.update("".join(cells))
         _say(f"{case.name:{width}}", *(f"{cell:>5}" for cell in cells))
-    _say(f"{total['=']} equal, {total['≠']} different, {total['~']} different on purpose, {total['?']} not compared")
+    _say(
+        f"{total['=']} equal images, {total['-']} equal failures, {total['≠']} different, "
+        f"{total['~']} different on purpose, {total['?']} not compared"
+    )
     stop()
     return int(total["≠"] > 0)
 

@@ -58,6 +58,7 @@ INPUT_AND_OUTPUT = {
 
 DOORS = {
     "toml": {"files/toml_encoder.py"},
+    "tomli": {"files/codec.py"},
     "typer": {
         "cli/commands/build/command.py",
         "cli/commands/buildpack/command.py",

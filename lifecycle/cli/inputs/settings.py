@@ -22,21 +22,25 @@ _EXTRA_SWITCHES = frozenset({"version", "help", "h"})
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a phase was asked to do; ``texts`` holds each input's last value, ``lists`` the repeatable ones."""
+    """What a phase was asked to do; ``texts`` holds each input's last value, ``lists`` the repeatable ones.
+
+    ``image_names`` are what the platform called ``images``, where these are paths of layouts.
+    """
 
     phase: Phase
     api: PlatformApi
     texts: Mapping[str, str]
     lists: Mapping[str, tuple[str, ...]]
     images: tuple[str, ...]
+    image_names: tuple[str, ...] = ()
 
     def text(self, name: str) -> str:
         """Return an input as text, ``""`` when not given."""
         return self.texts[name]
 
     def path(self, name: str) -> Path:
-        """Return an input as an absolute path."""
-        return Path(self.texts[name]).absolute()
+        """Return an input as an absolute path; ``..`` leads to the parent by name, for the path is in the app image."""
+        return Path(os.path.abspath(self.texts[name]))  # noqa: PTH100  # resolve() follows links
 
     def optional_path(self, name: str) -> Path | None:
         """Return an input as an absolute path, ``None`` when not given."""

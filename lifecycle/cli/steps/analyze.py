@@ -29,6 +29,7 @@ def analyze(
     inputs = AnalyzeInputs(
         api=settings.api,
         image=settings.images[0],
+        image_name=(settings.image_names or settings.images)[0],
         layers_dir=settings.path("layers"),
         tags=settings.list("tag"),
         previous_image=settings.text("previous_image"),

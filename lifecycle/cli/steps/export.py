@@ -95,7 +95,7 @@ def prepare_export(
         launcher_sbom_dir=settings.path("launcher_sbom"),
         process_type=settings.text("process_type"),
         source_date_epoch=settings.text("source_date_epoch") or None,
-        exec_env=exec_env(settings) or settings.text("exec_env"),
+        exec_env=exec_env(settings),
     )
     return Export(inputs, base, previous, _extended_image(settings))
 

@@ -104,11 +104,9 @@ def known_target(analyzed: Analyzed, *, announced: bool = False) -> TargetData:
 
 
 def exec_env(settings: Settings) -> str:
-    """Return the execution environment; ``""`` where the Platform API has none."""
-    if PlatformFeature.EXEC_ENV not in settings.api:
-        return ""
+    """Return the execution environment, which buildpacks of an API that knows it get under any Platform API."""
     value = settings.text("exec_env")
-    if "/" in value:
+    if "/" in value and PlatformFeature.EXEC_ENV in settings.api:
         raise InvalidInputError(f"CNB_EXEC_ENV is {value!r}, which holds the reserved character '/'")
     return value
 

@@ -56,7 +56,8 @@ def by_path(settings: Settings) -> Settings:
     tags = tuple(str(locate(name, directory).path) for name in settings.list("tag"))
     previous = settings.text("previous_image")
     texts = {**settings.texts, "previous_image": previous and str(locate(previous, directory).path)}
-    return replace(settings, images=images, texts=texts, lists={**settings.lists, "tag": tags})
+    lists = {**settings.lists, "tag": tags}
+    return replace(settings, images=images, image_names=settings.images, texts=texts, lists=lists)
 
 
 def cache_images(settings: Settings, remote: RemoteStores) -> ImageStore | None:
