@@ -42,6 +42,9 @@ DIFFERENT: Mapping[str, tuple[int, str]] = {
     "analyzer-previous-sbom-garbage": (0, _PREVIOUS),
     "exporter-previous-gone": (0, _PANIC),
     "restorer-cache-layers-unreadable": (0, "a cache layer that can't be read is made again, like one that is gone"),
+    "analyzer-run-of-platforms": (0, "the reference finds no image in a layout of several platforms"),
+    "analyzer-run-created-garbage": (0, "the time of the run image is replaced; what is not taken is not read"),
+    "restorer-cache-layer-with-pipe": (0, "the reference packs pipes but can't unpack them"),
     "exporter-cache-unwritable": (0, "the image is written; a cache that can't be is a warning, as its other failures are"),
 }  # fmt: skip
 """By bad input our code, and why it is not the reference's (ADR 0010)."""
