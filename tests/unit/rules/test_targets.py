@@ -121,7 +121,7 @@ def test_a_mismatch_tells_both_sides():
             False,
             TargetData(os="linux", arch="arm64", distro=Distro(name="wolfi")),
         ),
-        (TargetData(distro=Distro()), True, TargetData(os="linux", arch="arm64", distro=NOBLE)),
+        (TargetData(distro=Distro()), False, TargetData(os="linux", arch="arm64", distro=Distro())),
         (TargetData(os="windows", arch="amd64"), False, TargetData(os="windows", arch="amd64")),
         (BASE, False, BASE),
     ],
