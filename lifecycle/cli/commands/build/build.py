@@ -52,7 +52,7 @@ from lifecycle.oci.gojson import Struct
 from lifecycle.oci.reference import parse_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
     from lifecycle.cache.specification import CacheSpec
@@ -99,63 +99,22 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
 
     If the request is to ``explain``, say what detection comes to, and leave all as it is.
     """
-    output = read_destination(request.output) if request.output else None
-    app = _checked_app(request, output)
-    for tag in request.tags:
-        parse_tag(tag)
-    os.umask(_UMASK)
+    build = _checked(request, environment, log)
     state = state_dir(environment)
-    project = _project(request)
-    caches = _caches(request)
-    own = own_places(request, environment)
-    remote = RemoteStores(environment, insecure=caches.insecure, progress=log.progress)
-    images = BuildImages(destination(output, state / "images", remote), run_image=request.run_image, remote=remote)
-    cache = _made_cache_dir(request, app, environment)
-    builds = state / "builds" / app_key(app)
-    with contextlib.ExitStack() as held:
-        rerun = request.stepping.rerun
-        saved = _saved_steps(rerun, held.enter_context(last_steps(builds))) if rerun else None
+    builds = state / "builds" / app_key(build.app)
+    with _saved_steps(request.stepping.rerun, builds) as saved:
         workspace = new_workspace(builds)
         try:
-            _copy_app(app, workspace, project, own, rerun=rerun, saved=saved, log=log)
-            tree = BuildpackTree(workspace.cnb / "buildpacks")
-            _fill_tree(tree, request, project, app, remote)
-            _fill_platform(workspace, request, project)
-            _write_run(workspace, request)
+            build.fill(workspace, saved)
             paths = enter(workspace, log)
             try:
-                given = (request, workspace, cache.absolute(), environment)
-                seen = _settings(paths, *given)
-                # A link to a directory is no directory: our own work on it needs its own name.
-                settings = seen if paths.mounts else _settings(own_names(workspace), *given)
-                if request.explain:
-                    explain_detection(settings, images, environment, log, seen=seen)
-                    discard(workspace)
-                    return
-                warn = functools.partial(_warn_of_paths, workspace, paths, log)
-                in_registry = output is not None and output.place is Place.REGISTRY
-                registry = registry_of(request.tags[0]) if in_registry else ""
-                sources = functools.partial(
-                    open_sources, caches.sources, remote, registry=registry, progress=log.progress
-                )
-                found = _with_own_home(environment, workspace, paths) if request.cache_repo else environment
-                steps = BuildSteps(workspace, log, request.stepping, saved)
-                run_phases(
-                    settings,
-                    images,
-                    remote,
-                    found,
-                    log,
-                    seen=seen,
-                    source=app,
-                    work_dir=workspace.run_image,
-                    steps=steps,
-                    warn=warn,
-                    open_caches=sources,
-                )
+                build.run(workspace, paths, saved)
             finally:
                 paths.release()
-            facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(app)}
+            if request.explain:
+                discard(workspace)
+                return
+            facts = {"mounts": paths.mounts, "platform_api": str(LATEST_PLATFORM_API), "app": str(build.app)}
             remember(workspace, state, facts)
         except BuildError:
             keep_failed(workspace, state)
@@ -163,6 +122,85 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         except BaseException:
             discard(workspace)
             raise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Build:
+    """A request that was found to make sense, and the places that it leads to."""
+
+    request: BuildRequest
+    environment: Mapping[str, str]
+    log: BuildLog
+    app: Path
+    own: tuple[Path, ...]
+    project: ProjectBuildpacks
+    caches: _Caches
+    cache: Path
+    remote: RemoteStores
+    images: BuildImages
+    registry: str
+
+    def fill(self, workspace: Workspace, saved: SavedSteps | None) -> None:
+        """Put into the workspace what buildpacks are to find there."""
+        request = self.request
+        _copy_app(self.app, workspace, self.project, self.own, rerun=request.stepping.rerun, saved=saved, log=self.log)
+        _fill_tree(BuildpackTree(workspace.cnb / "buildpacks"), request, self.project, self.app, self.remote)
+        _fill_platform(workspace, request, self.project)
+        _write_run(workspace, request)
+
+    def run(self, workspace: Workspace, paths: BuildPaths, saved: SavedSteps | None) -> None:
+        """Run the phases, or those up to detection if the request is to ``explain``."""
+        request, environment, log = self.request, self.environment, self.log
+        given = (request, workspace, self.cache.absolute(), environment)
+        seen = _settings(paths, *given)
+        # A link to a directory is no directory: our own work on it needs its own name.
+        settings = seen if paths.mounts else _settings(own_names(workspace), *given)
+        if request.explain:
+            explain_detection(settings, self.images, environment, log, seen=seen)
+            return
+        run_phases(
+            settings,
+            self.images,
+            self.remote,
+            _with_own_home(environment, workspace, paths) if request.cache_repo else environment,
+            log,
+            seen=seen,
+            source=self.app,
+            work_dir=workspace.run_image,
+            steps=BuildSteps(workspace, log, request.stepping, saved),
+            warn=functools.partial(_warn_of_paths, workspace, paths, log),
+            open_caches=functools.partial(
+                open_sources, self.caches.sources, self.remote, registry=self.registry, progress=log.progress
+            ),
+        )
+
+
+def _checked(request: BuildRequest, environment: Mapping[str, str], log: BuildLog) -> _Build:
+    """Look at all that was asked for before anything is made; raise ``LifecycleError``."""
+    output = read_destination(request.output) if request.output else None
+    app = _checked_app(request, output)
+    for tag in request.tags:
+        parse_tag(tag)
+    os.umask(_UMASK)
+    project = _project(request)
+    caches = _caches(request)
+    own = own_places(request, environment)
+    remote = RemoteStores(environment, insecure=caches.insecure, progress=log.progress)
+    store = destination(output, state_dir(environment) / "images", remote)
+    in_registry = output is not None and output.place is Place.REGISTRY
+    return _Build(
+        request=request,
+        environment=environment,
+        log=log,
+        app=app,
+        own=own,
+        project=project,
+        caches=caches,
+        remote=remote,
+        images=BuildImages(store, run_image=request.run_image, remote=remote),
+        cache=_made_cache_dir(request, app, environment),
+        registry=registry_of(request.tags[0]) if in_registry else "",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,14 +241,20 @@ def own_places(request: BuildRequest, environment: Mapping[str, str]) -> tuple[P
     return (state_dir(environment), cache_dir(environment), *given)
 
 
-def _saved_steps(rerun: str, last: SavedSteps | None) -> SavedSteps:
-    """Return the last build's steps; raise ``InvalidInputError`` unless ``rerun`` could go on from them."""
-    if last is None:
-        raise InvalidInputError(
-            "there is no earlier build of this app, which --rerun could go on from", remedy="build once without --rerun"
-        )
-    last.index(rerun)
-    return last
+@contextlib.contextmanager
+def _saved_steps(rerun: str, builds: Path) -> Iterator[SavedSteps | None]:
+    """Yield the last build's steps if a build goes on from ``rerun``; raise ``InvalidInputError`` unless it can."""
+    if not rerun:
+        yield None
+        return
+    with last_steps(builds) as last:
+        if last is None:
+            raise InvalidInputError(
+                "there is no earlier build of this app, which --rerun could go on from",
+                remedy="build once without --rerun",
+            )
+        last.index(rerun)
+        yield last
 
 
 def _copy_app(
