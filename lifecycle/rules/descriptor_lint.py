@@ -163,14 +163,15 @@ def _where_it_runs(module: Module, path: str) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING, "stacks", path, f"stacks are deprecated in api {version}", "write [[targets]] instead"
         )
-    if not module.targets and not module.stacks:
-        yield Finding(
-            Severity.WARNING,
-            "targets",
-            path,
-            "nothing says on which systems it runs",
-            'add [[targets]] with os = "linux"' if has_targets else "add [[stacks]], or [[targets]] with api 0.10",
-        )
+    if module.targets or module.stacks:
+        return
+    if has_targets:
+        # Spec: buildpack.md "Targets": tools infer them from bin/build.
+        what, remedy = "no [[targets]]: it is taken to run on any architecture", 'add [[targets]] with os = "linux"'
+        yield Finding(Severity.ADVICE, "targets", path, what, remedy)
+    else:
+        what, remedy = "nothing says on which systems it runs", "add [[stacks]], or [[targets]] with api 0.10"
+        yield Finding(Severity.WARNING, "targets", path, what, remedy)
 
 
 def _texts(module: Module, path: str) -> Iterator[Finding]:

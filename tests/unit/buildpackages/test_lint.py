@@ -51,7 +51,7 @@ def test_buildpacks_of_this_repository_are_clean(root):
         ('name = "A buildpack"', "", ("advice", "name")),
         ('description = "Does a thing"', "", ("advice", "description")),
         ('[[buildpack.licenses]]\ntype = "MIT"', "", ("advice", "licenses")),
-        ('[[targets]]\nos = "linux"', "", ("warning", "targets")),
+        ('[[targets]]\nos = "linux"', "", ("advice", "targets")),
         ("[[targets]]", '[[stacks]]\nid = "*"\n[[targets]]', ("warning", "stacks")),
         ('name = "A buildpack"', 'name = "A"\nsbom-formats = ["application/json"]', ("error", "sbom-formats")),
         ('name = "A buildpack"', 'name = "A"\nexec-env = ["test"]', ("warning", "exec-env")),
