@@ -60,7 +60,7 @@ def build(context: bp.BuildContext) -> None:
     )
     if not layer.restored:
         (layer.path / "greeting.txt").write_text(source.read_text().upper())
-    context.launch.process("hello", ["cat", str(layer.path / "greeting.txt")], default=True)
+    context.launch.process("hello", ["cat", layer.path / "greeting.txt"], default=True)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import site
 import subprocess
-import sys
+import venv
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "buildpacks" / "README.md"
+import pytest
+
+CLONE = Path(__file__).parents[2]
+README = CLONE / "buildpacks" / "README.md"
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FAILING = {'pytest -q greeting -k "not Contract"': 1, "lifecycle build greeting/bin --buildpack greeting --explain": 20}
 """Commands that are shown as they fail, with their exit code; the first time only."""
@@ -34,13 +38,30 @@ def matches(shown, output):
     return None
 
 
-def test_every_command_of_the_tutorial_does_what_it_says(tmp_path):
+@pytest.fixture
+def new_environment(tmp_path):
+    """The programs of an environment in which pip finds here what it would download: what the tests have."""
+    root = tmp_path / "environment"
+    venv.create(root, symlinks=True)
+    [packages] = root.glob("lib/python*/site-packages")
+    (packages / "of_tests.pth").write_text("\n".join(site.getsitepackages()))
+    for module in ("pip", "pytest"):
+        program = root / "bin" / module
+        program.write_text(f'#!/bin/sh\nexec "{root}/bin/python" -m {module} "$@"\n')
+        program.chmod(0o755)
+    return root / "bin"
+
+
+def test_every_command_of_the_tutorial_does_what_it_says(tmp_path, new_environment):
     environment = {
         **os.environ,
         "HOME": str(tmp_path),
         "XDG_STATE_HOME": "",
         "XDG_CACHE_HOME": "",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{new_environment}:{os.environ['PATH']}",
+        "PIP_NO_INDEX": "1",
+        # Said in pip's way: there is none.
+        "PIP_NO_BUILD_ISOLATION": "0",
         "PYTEST_ADDOPTS": "-p no:cacheprovider",
     }
     environment.pop("PYTEST_XDIST_WORKER", None)
@@ -49,7 +70,7 @@ def test_every_command_of_the_tutorial_does_what_it_says(tmp_path):
     for command, shown in commands():
         done = subprocess.run(
             ["sh", "-c", command],
-            cwd=tmp_path,
+            cwd=CLONE if command.startswith("pip install .") else tmp_path,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -63,3 +84,4 @@ def test_every_command_of_the_tutorial_does_what_it_says(tmp_path):
         ran += 1
     assert ran > 15
     assert not failing
+    assert (new_environment / "lifecycle").exists()

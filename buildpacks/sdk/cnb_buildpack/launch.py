@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,9 @@ from cnb_buildpack.errors import BuildpackError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from os import PathLike
+
+    Word = str | PathLike[str]
 
 _TYPE = re.compile(r"[A-Za-z0-9._-]+")
 
@@ -27,9 +31,9 @@ class Launch:
     def process(
         self,
         type: str,  # noqa: A002  # the specification's word
-        command: Sequence[str] | str,
+        command: Sequence[Word] | str,
         *,
-        args: Sequence[str] = (),
+        args: Sequence[Word] = (),
         default: bool = False,
         working_dir: str = "",
         exec_env: Sequence[str] = (),
@@ -52,7 +56,7 @@ class Launch:
         self._check_unique(type, exec_env, default=default)
         row = {
             "type": type,
-            **self._command(where, command, args),
+            **self._command(where, command if isinstance(command, str) else _texts(command), _texts(args)),
             "default": default or None,
             "working-dir": working_dir or None,
             "exec-env": list(exec_env) or None,
@@ -80,16 +84,16 @@ class Launch:
         }
         return {name: rows for name, rows in parts.items() if rows}
 
-    def _command(self, where: str, command: Sequence[str] | str, args: Sequence[str]) -> dict[str, Any]:
+    def _command(self, where: str, command: list[str] | str, args: list[str]) -> dict[str, Any]:
         """Return the keys that say what runs, in the shape of this API version."""
         if isinstance(command, str):
             self.api.require(Feature.SHELL_PROCESS, where, otherwise='write ["sh", "-c", line]')
-            return {"command": command, "args": list(args) or None, "direct": False}
+            return {"command": command, "args": args or None, "direct": False}
         if Feature.COMMAND_LIST in self.api:
-            return {"command": list(command), "args": list(args) or None}
+            return {"command": command, "args": args or None}
         if args:
             self.api.require(Feature.COMMAND_LIST, where, otherwise="move args into command")
-        return {"command": command[0], "args": list(command[1:]) or None, "direct": True}
+        return {"command": command[0], "args": command[1:] or None, "direct": True}
 
     def _check_unique(self, process_type: str, exec_env: Sequence[str], *, default: bool) -> None:
         for row in self._processes:
@@ -102,3 +106,7 @@ class Launch:
                 raise BuildpackError(
                     f"processes {row['type']} and {process_type} are both the default", fix="choose one of them"
                 )
+
+
+def _texts(words: Sequence[Word]) -> list[str]:
+    return [os.fspath(word) for word in words]

@@ -15,7 +15,7 @@ def build(context: bp.BuildContext) -> None:
     if not layer.restored:
         (layer.path / "text").write_text((context.app_dir / "greeting.txt").read_text().upper())
     layer.env.override("GREETING", "set", scope=bp.LAUNCH)
-    context.launch.process("greet", ["cat", str(layer.path / "text")], default=True)
+    context.launch.process("greet", ["cat", layer.path / "text"], default=True)
 
 
 def test_functions_go_through_detection_build_reuse_and_launch(cnb, made):
