@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle.files.work_dir import remove_abandoned
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -58,16 +60,10 @@ class Staging:
             shutil.rmtree(self.path, ignore_errors=True)
 
 
-def remove_abandoned(parent: Path) -> None:
+def remove_abandoned_staging(parent: Path) -> None:
     """Remove the staging directories of killed processes; the caller holds the lock of ``parent``."""
     for path in parent.glob(f"{_STAGING}*"):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(descriptor)
+        remove_abandoned(path)
 
 
 def replace_directory(current: Path, new: Path) -> None:

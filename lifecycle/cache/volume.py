@@ -24,7 +24,7 @@ from lifecycle.cache.directories import (
     Staging,
     locked,
     recover_directory,
-    remove_abandoned,
+    remove_abandoned_staging,
     replace_directory,
     sync_directory,
 )
@@ -105,7 +105,7 @@ class VolumeCache:
         """Start to replace the content."""
         try:
             with locked(self._path):
-                remove_abandoned(self._path)
+                remove_abandoned_staging(self._path)
                 return VolumeTransaction(self._committed, Staging(self._path), self._progress)
         except OSError as error:
             raise CacheError(f"can't be written: {error.strerror}", where=self._path) from error

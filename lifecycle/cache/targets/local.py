@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.sources.blobs import LayoutBlobs
@@ -20,6 +18,7 @@ from lifecycle.cache.targets.contents import documents, prepare
 from lifecycle.cache.targets.merging import merged
 from lifecycle.errors import CacheError, CorruptImageError, LifecycleError
 from lifecycle.files.atomic import write_atomic
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.layout import locked_layout
 from lifecycle.images.layout_files import DirectoryFiles, blob_name
 from lifecycle.images.layout_image import read_layout_index, with_name
@@ -28,6 +27,7 @@ from lifecycle.oci.manifest import REF_NAME, Descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from lifecycle.cache.store import ExportedSteps
     from lifecycle.cache.targets.cache_index import CachedBuild
@@ -51,9 +51,9 @@ def export_to_layout(
     Raises ``LifecycleError``, and the directory lists what it listed before.
     """
     path = path.absolute()
-    with locked_layout(path), TemporaryDirectory(prefix="lifecycle.cache-to.") as work_dir:
+    with locked_layout(path), work_directory("cache-to") as work_dir:
         started = time.time()
-        prepared = prepare(exported, options, work_dir=Path(work_dir))
+        prepared = prepare(exported, options, work_dir=work_dir)
         files = DirectoryFiles(path)
         listed = read_layout_index(files) or ()
         old = _builds(files, with_name(listed, tag)) if merge and not reset else ()

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.sources.blobs import RegistryBlobs
@@ -18,6 +16,7 @@ from lifecycle.cache.sources.buildkit import read_builds
 from lifecycle.cache.targets.contents import documents, prepare
 from lifecycle.cache.targets.merging import merged
 from lifecycle.errors import BlobUnknownError, LifecycleError
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.registry.image import at_digest, stored_manifest
 from lifecycle.images.registry.push import BlobPush
 from lifecycle.layers.blob import write_blob
@@ -25,6 +24,7 @@ from lifecycle.progress import NO_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lifecycle.cache.store import ExportedSteps
     from lifecycle.cache.targets.cache_index import CachedBuild
@@ -50,8 +50,7 @@ def export_to_registry(
     progress: Progress = NO_PROGRESS,
 ) -> Digest:
     """Write the cache and return its manifest's digest; raise ``LifecycleError``, and the tag is what it was."""
-    with TemporaryDirectory(prefix="lifecycle.cache-to.") as directory:
-        work_dir = Path(directory)
+    with work_directory("cache-to") as work_dir:
         export = _Export(client, tag, prepare(exported, options, work_dir=work_dir), work_dir, progress)
         if not merge:
             written = documents((export.prepared.build,), options.variant)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.cli.caches.specs import repository_spec
 from lifecycle.errors import LifecycleError
 from lifecycle.files.git_state import GitHead, git_head
 from lifecycle.files.half_replaced import HalfReplaced
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.store import ReusedLayer
 from lifecycle.model.cache_report import CacheReport
 from lifecycle.oci.digest import DiffId, Digest, is_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from lifecycle.cache.distributed.repository import Repository
     from lifecycle.cache.distributed.usage import BuildLease
@@ -100,9 +100,9 @@ class SharedBuild:
             gid=self.gid,
             normalise_ancestors=paths.normalise_ancestors,
         )
-        with tempfile.TemporaryDirectory(prefix="lifecycle.cache-repo.layer") as work_dir:
+        with work_directory("cache-repo") as work_dir:
             self.converger = StepConverger(
-                ConvergingSteps(self.repository, places, Path(work_dir), self.lease),
+                ConvergingSteps(self.repository, places, work_dir, self.lease),
                 recorder,
                 reused=self.reused,
                 strict=self._strict,
@@ -120,9 +120,9 @@ class SharedBuild:
 
         places = LayerPlaces(layers_dir=layers_dir.resolve(), uid=self.uid, gid=self.gid)
         replacing = HalfReplaced(layers_dir)
-        with tempfile.TemporaryDirectory(prefix="lifecycle.cache-repo.layer") as work_dir:
+        with work_directory("cache-repo") as work_dir:
             self.published = publish_steps(
-                ConvergingSteps(self.repository, places, Path(work_dir), self.lease, replacing.begin),
+                ConvergingSteps(self.repository, places, work_dir, self.lease, replacing.begin),
                 group.group,
                 load_observed(layers_dir),
                 layers_dir=layers_dir,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from lifecycle.cli.caches.specs import target_specs
 from lifecycle.errors import CacheError, LifecycleError
 from lifecycle.files.codec import load
 from lifecycle.files.observed_steps import load_observed
+from lifecycle.files.work_dir import work_directory
 from lifecycle.model.plan import Plan
 from lifecycle.oci.reference import parse_tag
 from lifecycle.progress import NO_PROGRESS
@@ -71,12 +71,12 @@ class CacheTargets:
 
         chosen = [(spec, TargetOptions.of(spec)) for spec in specs]
         failed: list[str] = []
-        with tempfile.TemporaryDirectory(prefix="lifecycle.cache-to.layer") as work_dir:
+        with work_directory("cache-to") as work_dir:
             exported: ExportedSteps | None = None
             for spec, options in chosen:
                 try:
                     if exported is None:
-                        exported = self._steps(inputs, _Packer([each for _, each in chosen], Path(work_dir)))
+                        exported = self._steps(inputs, _Packer([each for _, each in chosen], work_dir))
                     digest = self._write(spec, options, exported)
                     _LOG.info("Cache %s: %s (mode=%s)", spec, digest, options.mode)
                 except LifecycleError as error:

@@ -6,8 +6,6 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lifecycle import __version__
@@ -15,6 +13,7 @@ from lifecycle.cli.steps.image_paths import IN_PLACE, ImagePaths
 from lifecycle.cli.steps.inputs import exec_env, read_run, read_stack
 from lifecycle.errors import ExportError, InvalidInputError
 from lifecycle.files.codec import load, save
+from lifecycle.files.work_dir import work_directory
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.build_metadata import LauncherSource
 from lifecycle.model.project import ProjectMetadata
@@ -24,6 +23,7 @@ from lifecycle.progress import NO_PROGRESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from lifecycle.cache.store import Cache
     from lifecycle.cli.caches.repository import SharedBuild
@@ -135,7 +135,7 @@ def export(
     """
     from lifecycle.phases.cache_export import export_cache
 
-    def write_image(work_dir: str) -> Exported:
+    def write_image(work_dir: Path) -> Exported:
         exported = phase(
             ready.inputs,
             images=images,
@@ -143,7 +143,7 @@ def export(
             previous=ready.previous,
             extended=ready.extended,
             elsewhere=use.elsewhere_for(ready.base) if use else {},
-            work_dir=Path(work_dir),
+            work_dir=work_dir,
             observe=observe,
             progress=progress,
             before_write=partial(_changed, ready.inputs, targets, shared),
@@ -153,7 +153,7 @@ def export(
             shared.after_write(exported.written, ready.inputs.app_dir, ready.inputs.project_metadata.source)
         return exported
 
-    def write_image_and_cache(work_dir: str) -> Exported:
+    def write_image_and_cache(work_dir: Path) -> Exported:
         if cache is None:
             if settings.switch("parallel"):
                 _LOG.warning(
@@ -177,7 +177,7 @@ def export(
             cache_written.result()
         return exported
 
-    with TemporaryDirectory(prefix="lifecycle.exporter.layer") as work_dir:
+    with work_directory("exporter") as work_dir:
         exported = write_image_and_cache(work_dir)
         if targets is not None:
             targets.write(ready.inputs)
