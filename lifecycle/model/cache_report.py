@@ -101,12 +101,17 @@ class PassedOverRow(SpecModel):
 
 
 class StepRow(SpecModel):
-    """One buildpack: the source of its layers (0: none) and why not the others; its key where that is known."""
+    """One buildpack: the source of its layers (0: none) and why not the others; its key where that is known.
+
+    ``record`` and ``record_key`` say of a shared cache which record the layers are of, and which key that is of.
+    """
 
     buildpack: str
     source: int = 0
     match: str = ""
     key: str = ""
+    record: str = ""
+    record_key: str = ""
     passed_over: ListOf[PassedOverRow] = ()
 
     def preferred(self) -> tuple[PassedOverRow, ...]:
@@ -121,7 +126,8 @@ class StepRow(SpecModel):
             source=self.source,
             match=self.match,
             key=self.key,
-            **{"passed-over": passed},
+            record=self.record,
+            **{"record-key": self.record_key, "passed-over": passed},
         )
 
 

@@ -49,6 +49,8 @@ def report_restoration(
                 source=choice.source,
                 match=choice.match if choice.source else "",
                 key=sources.keys.get(buildpack_id, ""),
+                record=choice.step.record if choice.step else "",
+                record_key=choice.step.key if choice.step and choice.step.record else "",
                 passed_over=tuple(PassedOverRow(source=each.source, reason=each.reason) for each in choice.passed_over),
             )
             for buildpack_id, choice in account.choices.items()

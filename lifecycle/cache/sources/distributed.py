@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.publish import fetch
-from lifecycle.cache.distributed.tags import Decided, Hint, read_tag, seen_of, short_digest
+from lifecycle.cache.distributed.tags import Closed, Decided, Hint, read_tag, seen_of, short_digest
 from lifecycle.errors import CacheEntryNotFoundError, CacheError, ImageError, UnsignedRecordError, VerificationError
 from lifecycle.layers.blob import decompressed
 from lifecycle.model.cached_step import CachedLayer, CachedStep
@@ -44,6 +44,7 @@ def open_distributed(repository: Repository) -> DistributedSource:
 class DistributedSource:
     """The repository as ``names``, one listing, show it.
 
+    Its layers are those of the records that were asked for and of the newest ones: a cache may have many thousands.
     Steps of the buildpacks ``known_here`` come back by their exact keys only: this builder has its own layers of them,
     also those that no record holds.
     """
@@ -51,7 +52,9 @@ class DistributedSource:
     repository: Repository
     names: frozenset[str]
     known_here: frozenset[str] = frozenset()
-    _loaded: dict[Digest, StepManifest | None] = field(default_factory=dict, init=False)
+    _asked: dict[Digest, StepManifest | None] = field(default_factory=dict, init=False)
+    _remembered: list[StepManifest] = field(default_factory=list, init=False)
+    _fetched: dict[Digest, StepManifest | None] = field(default_factory=dict, init=False)
     _hints: tuple[StepManifest, ...] | None = field(default=None, init=False)
 
     @property
@@ -70,12 +73,12 @@ class DistributedSource:
         return digest_of("\n".join(sorted(self.names)).encode())
 
     def records(self) -> Mapping[Digest, StepRecord]:
-        """Return the records by their keys, each fetched when it is asked for; those fetched can be listed."""
+        """Return the records by their keys, each fetched once, when it is asked for; those fetched can be listed."""
         return _Records(self)
 
     def steps(self) -> tuple[CachedStep, ...]:
         """Return the steps whose records were asked for, then the newest of each buildpack and target."""
-        exact = [step for step in self._loaded.values() if step is not None]
+        exact = [step for step in self._asked.values() if step is not None]
         keys = {step.record.key for step in exact}
         hints = [
             step
@@ -103,14 +106,19 @@ class DistributedSource:
 
     def find(self, key: Digest) -> StepManifest | None:
         """Return the step of a key, ``None`` if it isn't decided or can't be had."""
-        if key not in self._loaded:
+        if key not in self._asked:
             decided = seen_of(self.names, key).decided
-            self._loaded[key] = None if decided is None else self._fetched(decided, key)
-        return self._loaded[key]
+            self._asked[key] = None if decided is None else self._fetch(decided, key)
+        return self._asked[key]
+
+    def remember(self, record: Digest, key: Digest) -> None:
+        """Know the layers of a record too, which another process found here."""
+        if (step := self._fetch(record, key)) is not None:
+            self._remembered.append(step)
 
     def loaded(self) -> dict[Digest, StepRecord]:
-        """Return the records that were asked for, and the newest ones."""
-        steps = [*self._loaded.values(), *self._newest()]
+        """Return the records that were asked for, and the newest ones, which are outcomes of their keys as well."""
+        steps = [*self._asked.values(), *self._newest()]
         return {step.record.key: step.record for step in steps if step is not None and step.record.key is not None}
 
     def _newest(self) -> tuple[StepManifest, ...]:
@@ -122,13 +130,24 @@ class DistributedSource:
                     newest[hint.group] = hint
             wanted = tuple(f".{short_digest(hint.value)}" for hint in newest.values())
             decided = (read_tag(name) for name in self.names if name.startswith("d.") and name.endswith(wanted))
-            keys = {tag.value: tag.key for tag in decided if isinstance(tag, Decided)}
+            closed = frozenset(name for name in self.names if name.startswith("x."))
+            keys = {
+                tag.value: tag.key
+                for tag in decided
+                if isinstance(tag, Decided) and Closed(tag.key, tag.generation).name not in closed
+            }
             chosen = sorted(newest.values(), key=lambda hint: (hint.version, hint.value), reverse=True)[:_MOST_HINTS]
-            found = [self._fetched(hint.value, keys[hint.value]) for hint in chosen if hint.value in keys]
+            found = [self._fetch(hint.value, keys[hint.value]) for hint in chosen if hint.value in keys]
             self._hints = tuple(step for step in found if step is not None)
         return self._hints
 
-    def _fetched(self, value: Digest, key: Digest) -> StepManifest | None:
+    def _fetch(self, value: Digest, key: Digest) -> StepManifest | None:
+        """Return a record; what could not be had once is not there for this build."""
+        if value not in self._fetched:
+            self._fetched[value] = self._try_to_fetch(value, key)
+        return self._fetched[value]
+
+    def _try_to_fetch(self, value: Digest, key: Digest) -> StepManifest | None:
         try:
             return fetch(self.repository, value, key=key)
         except UnsignedRecordError as error:
@@ -139,12 +158,8 @@ class DistributedSource:
             return None
 
     def _step_with(self, diff_id: DiffId) -> StepManifest | None:
-        known = (*self._loaded.values(), *self._newest())
-        found = next((step for step in known if step is not None and _has(step, diff_id)), None)
-        if found is not None:
-            return found
-        keys = [tag.key for tag in map(read_tag, self.names) if isinstance(tag, Decided)]
-        return next((step for key in keys if (step := self.find(key)) is not None and _has(step, diff_id)), None)
+        known = (*self._asked.values(), *self._remembered, *self._newest())
+        return next((step for step in known if step is not None and _has(step, diff_id)), None)
 
     def _blob(self, diff_id: DiffId) -> Descriptor | None:
         step = self._step_with(diff_id)

@@ -19,7 +19,7 @@ from lifecycle.images.retyped import retyped
 from lifecycle.images.store import ReusedLayer
 from lifecycle.model.cache_report import CacheAction, CacheReport, CacheSnapshot, SourceRow
 from lifecycle.model.cached_step import StepFacts
-from lifecycle.oci.digest import DiffId
+from lifecycle.oci.digest import DiffId, Digest, is_digest
 from lifecycle.oci.reference import parse_reference
 from lifecycle.phases.cache_report import report_export, report_restoration
 from lifecycle.phases.cache_sources import NO_SOURCES, CacheSources
@@ -193,6 +193,7 @@ def use_again(settings: Settings, report: CacheReport, remote: RemoteStores) -> 
             continue
         if row.index not in opened:
             opened[row.index] = _open_again(settings, row, remote)
+            _remember(opened[row.index], row, report)
         found = opened[row.index]
         image = None if found.source is None else found.source.image(DiffId(layer.diff_id))
         if image is None:
@@ -200,6 +201,16 @@ def use_again(settings: Settings, report: CacheReport, remote: RemoteStores) -> 
         else:
             elsewhere[layer.id] = ReusedLayer(image, DiffId(layer.diff_id))
     return CacheUse(report, elsewhere)
+
+
+def _remember(opened: Opened, row: SourceRow, report: CacheReport) -> None:
+    """Let a shared cache know again which of its records layers came from."""
+    from lifecycle.cache.sources.distributed import DistributedSource
+
+    if isinstance(opened.source, DistributedSource):
+        for step in report.step:
+            if step.source == row.index and is_digest(step.record) and is_digest(step.record_key):
+                opened.source.remember(Digest(step.record), Digest(step.record_key))
 
 
 def _open_again(settings: Settings, row: SourceRow, remote: RemoteStores) -> Opened:

@@ -265,3 +265,31 @@ def test_layers_that_buildpacks_do_not_expect_are_not_offered_to_be_unpacked(pai
     one.settle()
     (step,) = open_distributed(repository).steps()
     assert {layer.name: layer.has_contents for layer in step.layers} == {"built": False}
+
+
+def test_a_source_lists_the_same_records_that_it_gives_whatever_fails_meanwhile(pair, repository, monkeypatch):
+    """What could not be read once, or is the newest of its buildpack and closed by now, is not there."""
+    one, _ = pair
+    one.layer("made", "one", "launch = true\ncache = true")
+    settled = one.settle()
+    record, failures = repository.record, [CacheError("is out of reach")]
+
+    def failing(digest):
+        if failures:
+            raise failures.pop()
+        return record(digest)
+
+    monkeypatch.setattr(repository, "record", failing)
+    source = open_distributed(repository)
+    assert KEY not in source.records()
+    assert dict(source.records()) == {}
+    assert source.steps() == ()
+    found = open_distributed(repository)
+    assert dict(found.records()) == {KEY: settled.record}
+    repository.log.append(Closed(KEY, 0).name)
+    closed = open_distributed(repository)
+    assert dict(closed.records()) == {}
+    diff_id = settled.record.layers[0].diff_id
+    assert not closed.has(diff_id)
+    closed.remember(settled.digest, KEY)
+    assert closed.has(diff_id)
