@@ -18,12 +18,13 @@ from lifecycle.cache.volume import VolumeCache
 from lifecycle.cli.caches.key_options import options_of
 from lifecycle.cli.caches.sources import open_sources, registry_of
 from lifecycle.cli.caches.specs import insecure_names
-from lifecycle.cli.commands.build.buildpack_tree import BuildpackTree, write_order
+from lifecycle.cli.commands.build.buildpack_tree import BuildpackTree
 from lifecycle.cli.commands.build.extension import forget_steps
+from lifecycle.cli.commands.build.filling import copy_app_to, fill_platform, fill_tree, with_own_home, write_run
 from lifecycle.cli.commands.build.images import BuildImages, destination
 from lifecycle.cli.commands.build.paths import BuildPaths, enter, files_with_paths, own_names
 from lifecycle.cli.commands.build.phases import explain_detection, run_phases
-from lifecycle.cli.commands.build.saved_steps import SavedSteps, copy_tree, last_steps
+from lifecycle.cli.commands.build.saved_steps import SavedSteps, last_steps
 from lifecycle.cli.commands.build.stepping import NO_STEPPING, BuildSteps, Stepping
 from lifecycle.cli.commands.build.workspace import (
     Workspace,
@@ -38,30 +39,24 @@ from lifecycle.cli.commands.build.workspace import (
 from lifecycle.cli.inputs.flags import ParsedFlags
 from lifecycle.cli.inputs.settings import Settings, resolve
 from lifecycle.cli.phase_names import Phase
-from lifecycle.cli.stores.locations import IN_FILES, Location, Place, read_destination, read_source
-from lifecycle.cli.stores.opening import open_image
+from lifecycle.cli.stores.locations import IN_FILES, Location, Place, read_destination
 from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.errors import BuildError, CacheError, InvalidFileError, InvalidInputError
-from lifecycle.files.app_source import copy_app
-from lifecycle.files.codec import load, save
+from lifecycle.files.codec import load
 from lifecycle.launcher import launcher_path
 from lifecycle.model.api import LATEST_PLATFORM_API
 from lifecycle.model.lifecycle_metadata import CacheMetadata
 from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor
-from lifecycle.oci.gojson import Struct
 from lifecycle.oci.reference import parse_tag
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lifecycle.cache.specification import CacheSpec
     from lifecycle.cli.logs.build_log import BuildLog
 
 _UMASK = 0o022
-_HOME = "home"
-_LONGEST_NAME = 255
-"""Bytes of a file's name, which a variable for buildpacks is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +138,12 @@ class _Build:
     def fill(self, workspace: Workspace, saved: SavedSteps | None) -> None:
         """Put into the workspace what buildpacks are to find there."""
         request = self.request
-        _copy_app(self.app, workspace, self.project, self.own, rerun=request.stepping.rerun, saved=saved, log=self.log)
-        _fill_tree(BuildpackTree(workspace.cnb / "buildpacks"), request, self.project, self.app, self.remote)
-        _fill_platform(workspace, request, self.project)
-        _write_run(workspace, request)
+        copy_app_to(
+            self.app, workspace, self.project, self.own, rerun=request.stepping.rerun, saved=saved, log=self.log
+        )
+        fill_tree(BuildpackTree(workspace.cnb / "buildpacks"), request, self.project, self.app, self.remote)
+        fill_platform(workspace, request, self.project)
+        write_run(workspace, request)
 
     def run(self, workspace: Workspace, paths: BuildPaths, saved: SavedSteps | None) -> None:
         """Run the phases, or those up to detection if the request is to ``explain``."""
@@ -162,7 +159,7 @@ class _Build:
             settings,
             self.images,
             self.remote,
-            _with_own_home(environment, workspace, paths) if request.cache_repo else environment,
+            with_own_home(environment, workspace, paths) if request.cache_repo else environment,
             log,
             seen=seen,
             source=self.app,
@@ -257,26 +254,6 @@ def _saved_steps(rerun: str, builds: Path) -> Iterator[SavedSteps | None]:
         yield last
 
 
-def _copy_app(
-    app: Path,
-    workspace: Workspace,
-    project: ProjectBuildpacks,
-    own: Collection[Path],
-    *,
-    rerun: str,
-    saved: SavedSteps | None,
-    log: BuildLog,
-) -> None:
-    """Copy the app, or what earlier steps had made of it when the last build ran."""
-    changed = None if saved is None else saved.app_before(saved.index(rerun))
-    if changed is not None:
-        log.note(f"the app is as the steps before {rerun} left it in the last build")
-        copy_tree(changed, workspace.app)
-        return
-    files = copy_app(app, workspace.app, include=project.include, exclude=project.exclude, own=own)
-    log.detail(f"copied {files} file{'' if files == 1 else 's'} of {app}")
-
-
 def _made_cache_dir(request: BuildRequest, app: Path, environment: Mapping[str, str]) -> Path:
     cache = request.cache_dir or cache_dir(environment) / "volumes" / app_key(app)
     try:
@@ -311,58 +288,6 @@ def _project(request: BuildRequest) -> ProjectBuildpacks:
         raise InvalidFileError("does not exist", where=path, remedy="correct --descriptor")
     found = load(ProjectDescriptor, path, missing_ok=True)
     return ProjectBuildpacks() if found is None else found.buildpacks
-
-
-def _fill_tree(
-    tree: BuildpackTree, request: BuildRequest, project: ProjectBuildpacks, app: Path, remote: RemoteStores
-) -> None:
-    if request.buildpacks_dir is not None:
-        tree.add_all(request.buildpacks_dir)
-    if request.extensions_dir is not None:
-        tree.add_extensions(request.extensions_dir)
-    project_dir = app if request.descriptor is None else request.descriptor.resolve().parent
-    write_order(
-        tree,
-        tree.path.parent / "order.toml",
-        given=request.buildpacks,
-        order=request.order,
-        project=project,
-        project_dir=project_dir,
-        open_image=lambda text: open_image(text, remote),
-    )
-
-
-def _fill_platform(workspace: Workspace, request: BuildRequest, project: ProjectBuildpacks) -> None:
-    """Write the variables for buildpacks, and copy the service bindings.
-
-    Spec: buildpack.md "Provided by the Platform", extensions/bindings.md.
-    """
-    if request.bindings is not None:
-        if not request.bindings.is_dir():
-            raise InvalidInputError("is not a directory", where=request.bindings, remedy="correct --bindings")
-        # Kubernetes has its entries as links.
-        copy_tree(request.bindings, workspace.platform / "bindings", links=False)
-    values = {entry.name: entry.value for entry in project.build.env} | dict(request.env)
-    for name, value in values.items():
-        if "/" in name or "\0" in name + value or name in {"", ".", ".."} or len(os.fsencode(name)) > _LONGEST_NAME:
-            raise InvalidInputError(f"{name!r} can't be the name of an environment variable")
-        (workspace.platform / "env" / name).write_bytes(os.fsencode(value))
-
-
-def _write_run(workspace: Workspace, request: BuildRequest) -> None:
-    """Let the image tell by which name a rebase finds its run image; a path on this host is none."""
-    location = read_source(request.run_image)
-    if location.place in {Place.REGISTRY, Place.DAEMON}:
-        save(workspace.path / "run.toml", Struct(images=[Struct(image=location.name)]))
-
-
-def _with_own_home(environment: Mapping[str, str], workspace: Workspace, paths: BuildPaths) -> dict[str, str]:
-    """Return the environment with an empty home, called the same on all builders.
-
-    Keys name the home and not what lies in it: what buildpacks would find there is no input that others could see.
-    """
-    (workspace.platform / _HOME).mkdir()
-    return {**environment, "HOME": str(paths.platform / _HOME)}
 
 
 def _settings(
