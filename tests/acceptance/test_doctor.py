@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,13 +10,9 @@ import pytest
 
 
 @pytest.fixture
-def doctor(tmp_path):
+def doctor(lifecycle, tmp_path):
     def run(*arguments, **variables):
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "COLUMNS": "400", **variables}
-        done = subprocess.run(
-            [sys.executable, "-m", "lifecycle", "doctor", *map(str, arguments)],
-            env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        done = lifecycle("doctor", *arguments, check=False, **{"HOME": str(tmp_path), "COLUMNS": "400", **variables})
         assert done.stderr == ""
         return done
 

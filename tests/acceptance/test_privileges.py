@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from parts.phases import running_phases, temporary_place
+from parts.phases import temporary_place
 from parts.skopeo import push_image
 
 BUILD = (1234, 1235)
@@ -17,15 +17,9 @@ GIVEN = ("-uid", BUILD[0], "-gid", BUILD[1])
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has what others may not use")
 
 
-@pytest.fixture(scope="session")
-def phase(tmp_path_factory):
-    with running_phases(tmp_path_factory.mktemp("phases") / "output") as phases:
-        yield phases
-
-
 @pytest.fixture
-def place(phase):
-    with temporary_place(phase) as made:
+def place():
+    with temporary_place() as made:
         made.buildpack(build='mkdir -p "$CNB_LAYERS_DIR/x"; echo data > "$CNB_LAYERS_DIR/x/file"\n'
                        'printf "[types]\\nlaunch = true\\ncache = true\\n" > "$CNB_LAYERS_DIR/x.toml"')  # fmt: skip
         made.write("launcher", "#!/bin/sh\n")

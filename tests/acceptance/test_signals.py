@@ -20,7 +20,7 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 @pytest.fixture
 def place():
-    with temporary_place(None) as made:
+    with temporary_place() as made:
         made.run_image("reg.example/run")
         made.write("launcher", "#!/bin/sh\n")
         made.write("home/pids.new", "")

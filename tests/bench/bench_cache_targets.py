@@ -28,7 +28,7 @@ from lifecycle.images.registry.store import RegistryStore
 from lifecycle.oci.manifest import read_descriptor
 from lifecycle.oci.reference import parse_reference
 from parts.builds import Builds
-from parts.phases import running_phases, temporary_place
+from parts.phases import temporary_place
 from parts.registry import RegistryServer
 
 BUILD = r"""
@@ -72,8 +72,7 @@ def main() -> None:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-targets-")))
         registry = stack.enter_context(RegistryServer(root / "registry"))
         client = stack.enter_context(RegistryClient(Hosts(), default_keychain({"HOME": str(root)})))
-        phases = stack.enter_context(running_phases(root / "output"))
-        place = stack.enter_context(temporary_place(phases))
+        place = stack.enter_context(temporary_place())
         builds = Builds(place, RegistryStore(client, platform=ImagePlatform()), f"{registry.host}/bench")
         script = BUILD.replace("MEGABYTES", str(arguments.megabytes))
         place.write("buildpacks/a_b/1/bin/build", f"#!/bin/sh\nset -e\n{script}")

@@ -2,18 +2,17 @@
 
 import pytest
 
-from parts.phases import running_phases, temporary_place
+from parts.phases import run_phase, temporary_place
 
 
 @pytest.fixture(scope="session")
-def phase(tmp_path_factory):
+def phase():
     """Run phases in processes of their own, in a clean environment."""
-    with running_phases(tmp_path_factory.mktemp("phases") / "output") as phases:
-        yield phases
+    return run_phase
 
 
 @pytest.fixture
-def place(phase):
+def place():
     """Give a test the directories of a build."""
-    with temporary_place(phase) as made:
+    with temporary_place() as made:
         yield made

@@ -6,11 +6,8 @@ a user namespace.  In it one uid stands for the user of the build, so that ids i
 
 import contextlib
 import ctypes
-import gc
-import importlib
 import json
 import os
-import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -18,12 +15,9 @@ import time
 import traceback
 from pathlib import Path
 
-from pydantic import BaseModel
-
-import lifecycle
-from lifecycle.cli.main import main
 from lifecycle.executables.namespace import enter
 from lifecycle.model.build_metadata import LauncherSource
+from parts.forks import become, end_after, redirect, run_main, warm
 
 BUILDER = 1000
 MOUNTS = ("layers", "workspace", "cnb", "platform", "layout", "cache", "etc", "kaniko")
@@ -35,7 +29,7 @@ _SETTLED = 30.0
 
 def serve() -> None:
     """Answer requests until there are no more."""
-    _warm()
+    warm()
     with contextlib.ExitStack() as stack:
         network = _Network(stack)
         for line in sys.stdin:
@@ -45,21 +39,6 @@ def serve() -> None:
                 answer = json.dumps({"problem": traceback.format_exc()})
             sys.stdout.write(answer + "\n")
             sys.stdout.flush()
-
-
-def _warm() -> None:
-    """Do once what else every run would do: import all modules and build all models."""
-    for module in pkgutil.walk_packages(lifecycle.__path__, "lifecycle."):
-        with contextlib.suppress(ImportError):  # of the hook that builds distributions
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)  # the build's user may be unable to read the interpreter's library
-    models = [BaseModel]
-    for model in models:
-        models += model.__subclasses__()
-    for model in models[1:]:
-        model.model_rebuild()
-    gc.collect()
-    gc.freeze()  # runs are forks: what is not visited is not copied
 
 
 def _apart(request: dict, network: "_Network") -> str:
@@ -186,7 +165,7 @@ def _command(command: dict, output: Path) -> dict:
     out, err = output / "out", output / "err"
     child = os.fork()
     if not child:
-        _start(command, out, err)
+        end_after(lambda: _start(command, out, err))
     _, status = os.waitpid(child, 0)
     return {
         "code": os.waitstatus_to_exitcode(status),
@@ -201,43 +180,19 @@ def _text(path: Path) -> str:
 
 
 def _start(command: dict, out: Path, err: Path) -> None:
-    try:
-        with out.open("wb") as stdout, err.open("wb") as stderr, Path(os.devnull).open("rb") as stdin:
-            for number, file in enumerate((stdin, stdout, stderr)):
-                os.dup2(file.fileno(), number)
-        os.umask(0o022)
-        os.chdir("/")
-        uid, gid = command["user"]
-        if uid and not os.getuid():
-            os.setgroups([])
-            os.setresgid(gid, gid, gid)
-            os.setresuid(uid, uid, uid)
-        if command["executable"]:
-            os.execve(command["executable"], command["argv"], command["env"])
-        _ours(command)
-    except SystemExit as error:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(error.code if isinstance(error.code, int) else int(error.code is not None))
-    except BaseException:  # noqa: BLE001  # as the interpreter does
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)
-
-
-def _ours(command: dict) -> None:
-    os.environ.clear()
-    os.environ.update(command["env"])
-    time.tzset()
-    sys.argv = command["argv"]
-    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape")
-    sys.stderr = os.fdopen(2, "w", encoding="utf-8", errors="surrogateescape")
+    redirect(out, err)
+    os.umask(0o022)
+    os.chdir("/")
+    uid, gid = command["user"]
+    if uid and not os.getuid():
+        become(uid, gid)
+    if command["executable"]:
+        os.execve(command["executable"], command["argv"], command["env"])
     claimed = LauncherSource(**command["launcher"])
     for name, module in sys.modules.items():
         if name.startswith("lifecycle.cli.") and hasattr(module, "LauncherSource"):
             module.LauncherSource = lambda **_: claimed
-    main()
-    raise SystemExit(0)
+    run_main(command["argv"], command["env"])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import lifecycle
+from parts.forks import Command, forks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,36 +85,45 @@ class Builders:
 
     def start(self, name: str, *more: str, under: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         """Start a build on the builder of that name, `under` a command that watches it."""
-        shared = ("--cache-repo", self.repository) if self.repository else ()
-        buildpacks = [part for each in self.buildpacks for part in ("-b", str(each))]
-        command = [
-            *under, sys.executable, "-m", "lifecycle", "build", str(self.root / "app"), *buildpacks, "-t", "app",
-            "-o", str(self.root / name / "image"), "--cache-report", str(self.root / name / "report.json"),
-            *shared, *self.options, *more,
-        ]  # fmt: skip
-        (self.root / name).mkdir(exist_ok=True)
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": SOURCE,
-            "HOME": str(self.root / "home"),
-            "XDG_STATE_HOME": str(self.root / name / "state"),
-            "XDG_CACHE_HOME": str(self.root / name / "cache"),
-            **self.environment,
-        }
-        with (self.root / name / "log").open("w") as log:
+        command = [*under, sys.executable, "-m", "lifecycle", *self._arguments(name, more)]
+        environment = {**self._environment(name), "PYTHONPATH": SOURCE}
+        with self._log(name).open("w") as log:
             return subprocess.Popen(
                 command, env=environment, cwd=self.root, stdout=log, stderr=subprocess.STDOUT, text=True
             )
 
     def build(self, name: str, *more: str) -> Built:
         """Build and return what came of it."""
-        process = self.start(name, *more)
-        assert process.wait(timeout=240) == 0, self.log(name)
+        command = Command(self._arguments(name, more), self._environment(name), cwd=str(self.root))
+        done = forks().run(command, merged=True)
+        self._log(name).write_text(done.stdout)
+        assert done.returncode == 0, done.stdout
         return self.built(name)
+
+    def _arguments(self, name: str, more: tuple[str, ...]) -> list[str]:
+        shared = ("--cache-repo", self.repository) if self.repository else ()
+        buildpacks = [part for each in self.buildpacks for part in ("-b", str(each))]
+        return [
+            "build", str(self.root / "app"), *buildpacks, "-t", "app", "-o", str(self.root / name / "image"),
+            "--cache-report", str(self.root / name / "report.json"), *shared, *self.options, *more,
+        ]  # fmt: skip
+
+    def _environment(self, name: str) -> dict[str, str]:
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.root / "home"),
+            "XDG_STATE_HOME": str(self.root / name / "state"),
+            "XDG_CACHE_HOME": str(self.root / name / "cache"),
+            **self.environment,
+        }
+
+    def _log(self, name: str) -> Path:
+        (self.root / name).mkdir(exist_ok=True)
+        return self.root / name / "log"
 
     def log(self, name: str) -> str:
         """All that the builder's last build said."""
-        return (self.root / name / "log").read_text()
+        return self._log(name).read_text()
 
     def built(self, name: str) -> Built:
         """What the builder's last build made."""

@@ -3,60 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import secrets
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lifecycle
 from lifecycle.images.image_platform import ImagePlatform
 from lifecycle.images.layout import LayoutStore
 from lifecycle.images.scratch import scratch_image
 from lifecycle.images.store import NewImage
+from parts.containers import COLOR
+from parts.forks import Command, forks
 
-SOURCE = Path(lifecycle.__file__).parents[1]
+if TYPE_CHECKING:
+    import subprocess
+
 USER = 12345
-
-# Forks a process for each line of JSON. All modules are loaded once: that is quicker, and the interpreter
-# may lie where only root may read.
-FORKS = """
-import gc, importlib, json, os, pkgutil, sys
-import lifecycle
-for module in pkgutil.walk_packages(lifecycle.__path__, "lifecycle."):
-    if not module.name.endswith("__main__") and not module.name.startswith("lifecycle.dist."):
-        importlib.import_module(module.name)
-from lifecycle.cli.main import main
-gc.freeze()
-for line in sys.stdin:
-    call = json.loads(line)
-    child = os.fork()
-    if not child:
-        output = os.open(call["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        if call["user"] is not None:
-            os.setgroups([])
-            os.setresgid(*[call["user"][1]] * 3)
-            os.setresuid(*[call["user"][0]] * 3)
-        os.environ.clear()
-        os.environ.update(call["environment"])
-        sys.argv = ["lifecycle", *call["arguments"]]
-        try:
-            main()
-        except SystemExit as end:
-            sys.stdout.flush()
-            os._exit(end.code or 0)
-        os._exit(0)
-    status = os.waitpid(child, 0)[1]
-    print(os.waitstatus_to_exitcode(status), flush=True)
-"""
-COLOR = re.compile("\x1b\\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -72,39 +36,34 @@ class Finished:
         return [line for line in self.output.splitlines() if line.startswith("ERROR: ")]
 
 
-class Phases:
-    """Runs phases in a clean environment, in processes of their own."""
+def run_phase(phase, *arguments, api="0.15", as_root=False, user=(USER, USER), **variables):
+    """Run a phase in a clean environment and a process of its own.
 
-    def __init__(self, server, output: Path) -> None:
-        self._server = server
-        self._output = output
+    It is run as uid and gid of ``user`` if this is root; ``api=None`` leaves CNB_PLATFORM_API unset.
+    """
+    environment = {"PATH": "/usr/bin:/bin", **variables}
+    if api is not None:
+        environment["CNB_PLATFORM_API"] = api
+    command = Command(
+        arguments=[phase, *map(str, arguments)],
+        environment=environment,
+        user=user if os.geteuid() == 0 and not as_root else None,
+    )
+    return finished(forks().run(command, merged=True))
 
-    def __call__(self, phase, *arguments, api="0.15", as_root=False, user=(USER, USER), **variables):
-        """Run a phase, as uid and gid of ``user`` if this is root; ``api=None`` leaves CNB_PLATFORM_API unset."""
-        environment = {"PATH": "/usr/bin:/bin", **variables}
-        if api is not None:
-            environment["CNB_PLATFORM_API"] = api
-        call = {
-            "arguments": [phase, *map(str, arguments)],
-            "environment": environment,
-            "output": str(self._output),
-            "user": user if os.geteuid() == 0 and not as_root else None,
-        }
-        self._server.stdin.write(json.dumps(call) + "\n")
-        self._server.stdin.flush()
-        code = int(self._server.stdout.readline())
-        colored = self._output.read_text()
-        output = COLOR.sub("", colored)
-        assert "Traceback" not in output, output
-        return Finished(code, output, colored)
+
+def finished(done: subprocess.CompletedProcess[str]) -> Finished:
+    """Return how a phase ended, all of whose output was merged; no phase prints a traceback."""
+    output = COLOR.sub("", done.stdout)
+    assert "Traceback" not in output, output
+    return Finished(done.returncode, output, done.stdout)
 
 
 class Place:
     """The directories of a build, which the user of the phases owns."""
 
-    def __init__(self, root: Path, phases: Phases) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.phases = phases
         self.layers = root / "layers"
         self.platform = root / "platform"
         for name in ("layers/config", "app", "buildpacks", "platform/env", "build-config", "images"):
@@ -157,22 +116,11 @@ class Place:
             "CNB_LAYOUT_DIR": self.root / "images",
             "CNB_RUN_PATH": self.root / "run.toml",
         }
-        return self.phases(phase, *arguments, **{k: str(v) for k, v in directories.items()} | more)
+        return run_phase(phase, *arguments, **{k: str(v) for k, v in directories.items()} | more)
 
 
 @contextlib.contextmanager
-def running_phases(output: Path):
-    """Start the process that forks phases; their output goes to that file."""
-    command = [sys.executable, "-c", FORKS]
-    environment = {"PYTHONPATH": str(SOURCE)}
-    with subprocess.Popen(
-        command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        yield Phases(server, output)
-
-
-@contextlib.contextmanager
-def temporary_place(phases: Phases):
+def temporary_place():
     """Make the directories of a build where other users may enter, as they may not in tmp_path.
 
     The name of its root is unique, and part of a valid image name, as that of a temporary directory need not be.
@@ -181,4 +129,4 @@ def temporary_place(phases: Phases):
         Path(parent).chmod(0o755)
         root = Path(parent) / secrets.token_hex(8)
         root.mkdir()
-        yield Place(root, phases)
+        yield Place(root)

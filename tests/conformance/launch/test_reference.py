@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 REFERENCE_DIR = os.environ.get("CNB_REFERENCE_DIR")
-pytestmark = pytest.mark.skipif(REFERENCE_DIR is None, reason="CNB_REFERENCE_DIR names no folder with the reference")
+pytestmark = pytest.mark.skipif(not REFERENCE_DIR, reason="CNB_REFERENCE_DIR names no folder with the reference")
 
 SHOW = '#!/bin/sh\necho "in $PWD as $0"\nfor a; do echo "[$a]"; done\n/usr/bin/env | /usr/bin/grep -v ^_= | /usr/bin/sort\n'
 BUILDPACKS = ("a/b", "second")
@@ -43,7 +43,7 @@ def outcome(launcher: Path, image: Any, argv: list[str], env: dict[str, str]) ->
 
 
 def assert_same(image: Any, *argv: str, **env: str) -> None:
-    assert REFERENCE_DIR is not None
+    assert REFERENCE_DIR
     variables = image.variables(None, **env)
     theirs = outcome(Path(REFERENCE_DIR, "launcher"), image, list(argv), variables)
     ours = outcome(image.launcher, image, list(argv), variables)
