@@ -18,8 +18,10 @@ lint: .venv/developing
 types: .venv/developing
 	$(BIN)/mypy
 
+# Zig's objects are there since the launcher was built for .venv.
 unit: .venv/developing
-	$(BIN)/pytest -n auto
+	ZIG_GLOBAL_CACHE_DIR="$${ZIG_GLOBAL_CACHE_DIR:-$${TMPDIR:-/tmp}/cnb-lifecycle-zig-$$(id -u)}" \
+	    TMPDIR="$$($(BIN)/python tests/parts/temporary.py)" $(BIN)/pytest -n auto --dist worksteal
 
 # Figures to compare within one run; benchmarks of the daemon want DOCKER_HOST, see each file.
 bench: .venv/developing

@@ -1,5 +1,6 @@
 """Real registries for all tests, and a proxy that fails on demand; each skips where its program isn't installed."""
 
+import os
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,12 @@ READER = ("reader", "password of the reader")
 
 
 _SHOWN_LINES = 60
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Let two workers more than there are cores do the work: tests wait much, for servers and for disks."""
+    return len(os.sched_getaffinity(0)) + 2
 
 
 @pytest.hookimpl(wrapper=True)

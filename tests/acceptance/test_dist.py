@@ -1,6 +1,5 @@
 """The files of a release, made and used as platforms use them: in images that have no Python."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -16,54 +15,27 @@ import pytest
 from lifecycle import __version__
 from lifecycle.cli.phase_names import Phase
 from lifecycle.images.archive import ArchiveStore
-from lifecycle.images.image_platform import host_platform
 from lifecycle.model.api import BUILDPACK_APIS, PLATFORM_APIS
-from parts.shared_process import run_directory
+from parts.distribution import Distribution, distribution, make_distribution
 from parts.small_build import PHASES, SmallBuild, make_small_build
 
 SOMEBODY = 43210
 """A user that no image knows."""
 NEEDED_BY_PACK = {"detector", "restorer", "analyzer", "builder", "exporter", "launcher", "creator"}
-ARCH = {"amd64": "x86-64", "arm64": "arm64"}
 SHELL = ("sh", "mkdir", "cat", "printf", "echo", "env", "test")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make mounts and change its root directory")
 
 
-@dataclass(frozen=True)
-class Release:
-    """The files that one run of `lifecycle dist` has made for this machine."""
-
-    archive: Path
-    image: Path
-
-    def unpack(self, cnb: Path) -> None:
-        """Put the executables where pack puts them."""
-        with tarfile.open(self.archive) as archive:
-            archive.extractall(cnb, filter="fully_trusted")
-
-
-def make_release(directory: Path) -> Release:
-    architecture = host_platform().architecture
-    if architecture not in ARCH:
-        pytest.skip(f"there is no distribution for this machine's architecture, {architecture}")
-    stem = directory / f"lifecycle-v{__version__}+linux.{ARCH[architecture]}"
-    release = Release(stem.with_name(f"{stem.name}.tgz"), stem.with_name(f"{stem.name}.oci.tar"))
-    if not release.image.exists():
-        command = [sys.executable, "-m", "lifecycle", "dist", "--target", f"linux/{architecture}", "-o", directory]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if "Debian's package" in done.stderr or "wheels for" in done.stderr:
-            pytest.skip(f"the parts of a distribution can't be fetched here: {done.stderr[-300:]}")
-        assert done.returncode == 0, done.stderr
-    return release
-
-
 @pytest.fixture(scope="session")
-def release(tmp_path_factory) -> Release:
-    directory = run_directory(tmp_path_factory, "release")
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return make_release(directory)
+def release(tmp_path_factory) -> Distribution:
+    return distribution(tmp_path_factory)
+
+
+def unpack(release: Distribution, cnb: Path) -> None:
+    """Put the executables where pack puts them."""
+    with tarfile.open(release.archive) as archive:
+        archive.extractall(cnb, filter="fully_trusted")
 
 
 def test_the_archive_has_what_pack_needs_and_each_executable_is_one_file(release):
@@ -97,13 +69,13 @@ def test_the_image_says_what_the_archive_says_and_its_last_layer_has_all_of_the_
 
 
 def test_a_release_made_again_elsewhere_has_the_same_bytes(release, tmp_path):
-    again = make_release(tmp_path / "elsewhere")
+    again = make_distribution(tmp_path / "elsewhere")
     assert again.archive.read_bytes() == release.archive.read_bytes()
     assert again.image.read_bytes() == release.image.read_bytes()
 
 
 def test_a_copy_with_the_name_of_a_phase_is_the_phase(release, tmp_path):
-    release.unpack(tmp_path)
+    unpack(release, tmp_path)
     copy = tmp_path / "elsewhere" / "analyzer"
     copy.parent.mkdir()
     shutil.copy(tmp_path / "lifecycle" / "lifecycle", copy)
@@ -115,7 +87,7 @@ def test_a_copy_with_the_name_of_a_phase_is_the_phase(release, tmp_path):
 
 @pytest.mark.parametrize("command", [("dist",), ("install", "--dest", "unused")])
 def test_one_executable_does_not_make_others_and_says_so(release, tmp_path, command):
-    release.unpack(tmp_path)
+    unpack(release, tmp_path)
     done = subprocess.run(
         [tmp_path / "lifecycle" / "lifecycle", *command], cwd=tmp_path, capture_output=True, text=True, check=False
     )
@@ -223,13 +195,13 @@ def pip_installed(tmp_path) -> Place:
 def test_images_without_python_give_the_same_app_image_as_what_pip_installed(kind, release, pip_installed, request):
     expected = built_in(pip_installed, in_place(pip_installed.root), PHASES)
     root = request.getfixturevalue(kind)
-    release.unpack(root / "cnb")
+    unpack(release, root / "cnb")
     assert built_in(Place(root), in_place(root), PHASES) == expected
 
 
 @needs_root
 def test_creator_gives_the_same_app_image_as_five_phases(release, only_a_shell, tmp_path):
-    release.unpack(only_a_shell / "cnb")
+    unpack(release, only_a_shell / "cnb")
     second = tmp_path / "second"
     shutil.copytree(only_a_shell, second, symlinks=True)
     five = built_in(Place(only_a_shell), in_place(only_a_shell), PHASES)
@@ -238,7 +210,7 @@ def test_creator_gives_the_same_app_image_as_five_phases(release, only_a_shell, 
 
 @needs_root
 def test_people_build_and_run_an_app_with_that_one_file(release, only_a_shell):
-    release.unpack(only_a_shell / "cnb")
+    unpack(release, only_a_shell / "cnb")
     in_place(only_a_shell)
     place = Place(only_a_shell, user=0)
     variables = {"PATH": "/bin", "HOME": "/cache"}
@@ -251,7 +223,7 @@ def test_people_build_and_run_an_app_with_that_one_file(release, only_a_shell):
 
 @needs_root
 def test_variables_of_the_loader_are_for_buildpacks(release, only_a_shell):
-    release.unpack(only_a_shell / "cnb")
+    unpack(release, only_a_shell / "cnb")
     build = in_place(only_a_shell)
     place = Place(only_a_shell)
     script = only_a_shell / "cnb/buildpacks/test_small/1.0.0/bin/detect"
@@ -269,7 +241,7 @@ def test_variables_of_the_loader_are_for_buildpacks(release, only_a_shell):
 
 @needs_root
 def test_a_directory_stands_in_for_memory_that_programs_may_not_run_from(release, only_a_shell):
-    release.unpack(only_a_shell / "cnb")
+    unpack(release, only_a_shell / "cnb")
     in_place(only_a_shell)
     variables = {"CNB_PLATFORM_API": "0.12", "CNB_LIFECYCLE_TMPDIR": "/tmp"}
     done = Place(only_a_shell).run("/cnb/lifecycle/analyzer", "-version", **variables)
@@ -284,7 +256,7 @@ def test_a_directory_stands_in_for_memory_that_programs_may_not_run_from(release
 
 @needs_root
 def test_a_root_without_proc_is_told_of(release, only_a_shell):
-    release.unpack(only_a_shell / "cnb")
+    unpack(release, only_a_shell / "cnb")
     command = ["chroot", only_a_shell, "/cnb/lifecycle/analyzer", "-version"]
     done = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)
     assert done.returncode == 1
@@ -292,7 +264,7 @@ def test_a_root_without_proc_is_told_of(release, only_a_shell):
 
 
 def test_a_damaged_executable_says_so(release, tmp_path):
-    release.unpack(tmp_path)
+    unpack(release, tmp_path)
     damaged = tmp_path / "damaged"
     damaged.write_bytes((tmp_path / "lifecycle" / "lifecycle").read_bytes()[:-1])
     damaged.chmod(0o755)

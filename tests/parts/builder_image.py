@@ -4,7 +4,6 @@ import contextlib
 import json
 import shutil
 import subprocess
-import sys
 import tarfile
 import tempfile
 import tomllib
@@ -15,8 +14,8 @@ from threading import Thread
 
 import pytest
 
-from lifecycle.images.image_platform import host_platform
 from parts.debian import LABELS, PATH, debian_root
+from parts.distribution import Distribution, distribution
 from parts.dockerd import Daemon
 from parts.made_once import made_once
 from parts.skopeo import skopeo
@@ -39,11 +38,6 @@ class BuilderImages:
     patched_run: str
     """The run image with another file, to rebase on."""
     user: tuple[int, int] = (1000, 1000)
-
-
-def distribution(factory: pytest.TempPathFactory) -> Path:
-    """Return the directory with what `lifecycle dist` makes for this machine; all workers share it."""
-    return made_once(factory, "distribution", _make_distribution)
 
 
 def builder_images(factory: pytest.TempPathFactory, daemon: Daemon) -> BuilderImages:
@@ -84,14 +78,6 @@ def _meanwhile(act: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
-def _make_distribution(directory: Path) -> None:
-    command = [sys.executable, "-m", "lifecycle", "dist", "--target", f"linux/{host_platform().architecture}"]
-    done = subprocess.run([*command, "--output", directory], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        assert "Traceback" not in done.stderr, done.stderr
-        pytest.skip(f"the distribution can't be made here: {done.stderr[-400:]}")
-
-
 def _import_base(daemon: Daemon, directory: Path, root: Path, name: str) -> None:
     """Make the base of builder and run image: Debian, a user, and the labels that platforms look for."""
     plain = f"{REPOSITORY}/debian:1"
@@ -105,13 +91,12 @@ def _import_base(daemon: Daemon, directory: Path, root: Path, name: str) -> None
     _build(daemon, directory, name, plain, files, settings=settings, owned={"home/cnb": (1000, 1000)})
 
 
-def _make_builder(daemon: Daemon, directory: Path, images: BuilderImages, distributed: Path) -> None:
+def _make_builder(daemon: Daemon, directory: Path, images: BuilderImages, distributed: Distribution) -> None:
     """Lay out the builder as `pack builder create` does; facts: spec/clients.md."""
-    archive = next(distributed.glob("*.tgz"))
     root = directory / "root"
     lifecycle = root / "cnb" / "lifecycle"
     lifecycle.mkdir(parents=True)
-    with tarfile.open(archive) as opened:
+    with tarfile.open(distributed.archive) as opened:
         descriptor = tomllib.loads(_text(opened, "lifecycle.toml"))
         for member in opened:
             parent, _, name = member.name.partition("/")
@@ -150,12 +135,11 @@ def _make_builder(daemon: Daemon, directory: Path, images: BuilderImages, distri
     _build(daemon, directory, images.builder, images.run, files, settings=settings, owned=owned)
 
 
-def _load_lifecycle(daemon: Daemon, directory: Path, images: BuilderImages, distributed: Path) -> None:
-    archive = next(distributed.glob("*.oci.tar"))
-    version = archive.name.removeprefix("lifecycle-v").partition("+")[0]
+def _load_lifecycle(daemon: Daemon, directory: Path, images: BuilderImages, distributed: Distribution) -> None:
+    version = distributed.image.name.removeprefix("lifecycle-v").partition("+")[0]
     plain = f"{REPOSITORY}/plain-lifecycle:1"
     host = daemon.environment["DOCKER_HOST"]
-    skopeo("copy", "--dest-daemon-host", host, f"oci-archive:{archive}:{version}", f"docker-daemon:{plain}")
+    skopeo("copy", "--dest-daemon-host", host, f"oci-archive:{distributed.image}:{version}", f"docker-daemon:{plain}")
     _build(daemon, directory, images.lifecycle, plain, {}, owned={"workspace": images.user})
 
 

@@ -9,7 +9,7 @@ import pytest
 from parts.shared_process import run_directory
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
     """Return the directory of that name, which `make` has filled, for the first worker that asks.
 
     The others wait for it. Where `make` skips its test, the tests of the others skip with the same sentence.

@@ -6,8 +6,8 @@ import uuid
 
 import pytest
 
-from parts.builder_image import distribution
 from parts.containers import Call, passed, run_in_order, volumes_of_one_build
+from parts.distribution import distribution
 from parts.platforms import NO_NEW_PRIVILEGES
 from parts.skopeo import skopeo
 
@@ -54,7 +54,7 @@ def lifecycle_dir(tmp_path_factory):
     """What pack lays over the run image: our distribution's executables."""
     directory = tmp_path_factory.mktemp("lifecycle") / "lifecycle"
     directory.parent.chmod(0o755)
-    archive = next(distribution(tmp_path_factory).glob("*.tgz"))
+    archive = distribution(tmp_path_factory).archive
     with tarfile.open(archive) as opened:
         opened.extractall(directory.parent, filter="tar")
     return directory
