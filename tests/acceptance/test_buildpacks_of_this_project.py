@@ -25,7 +25,7 @@ from parts.registry_mirror import RegistryMirror
 from parts.shared_process import run_directory
 
 BUILDPACKS = Path(__file__).parents[2] / "buildpacks"
-PATIENCE = 30
+PATIENCE = 120
 
 
 def need(url):

@@ -141,7 +141,7 @@ def test_bad_arguments_are_said_before_anything_is_asked(tmp_path):
         (("--keep-list", str(tmp_path / "none")), "can't be read"),
     ):
         process = start(builders, *arguments)
-        _, error = process.communicate(timeout=60)
+        _, error = process.communicate(timeout=120)
         assert process.returncode in {1, 3}
         assert words in error
         assert "Traceback" not in error

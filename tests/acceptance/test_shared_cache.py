@@ -149,7 +149,7 @@ def test_builders_and_a_registry_that_are_killed_leave_one_image(own_registry, t
     running = {f"b{number}": builders.start(f"b{number}") for number in range(RACING)}
     killed = 0
     for _ in range(12 if SOAK else 4):
-        time.sleep(random.uniform(0.1, 0.6))
+        time.sleep(random.uniform(0.1, 0.6) if killed else 0.1)
         alive = [name for name, process in running.items() if process.poll() is None]
         if not alive:
             break

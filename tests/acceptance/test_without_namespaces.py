@@ -51,7 +51,7 @@ def lifecycle(tmp_path):
         return subprocess.run(
             [sys.executable, "-m", "lifecycle", *map(str, arguments)],
             env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, cwd=tmp_path, capture_output=True, text=True,
-            check=True, timeout=60, preexec_fn=forbid_unshare,
+            check=True, timeout=300, preexec_fn=forbid_unshare,
         )  # fmt: skip
 
     before = {name for name in ROOT_NAMES if os.path.lexists(name)}

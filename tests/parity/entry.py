@@ -24,7 +24,7 @@ MOUNTS = ("layers", "workspace", "cnb", "platform", "layout", "cache", "etc", "k
 FILES = ("analyzed.toml", "group.toml", "plan.toml", "report.toml", "config/metadata.toml")
 _NEWUSER = 0x10000000
 _NEWNET = 0x40000000
-_SETTLED = 30.0
+_SETTLED = 120.0
 
 
 def serve() -> None:

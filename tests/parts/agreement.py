@@ -17,7 +17,7 @@ def names_in_registry(url: str, repository: str) -> list[str]:
     """All tags of a repository; a registry that is starting again is asked once more."""
     for _ in range(50):
         try:
-            with urllib.request.urlopen(f"{url}/v2/{repository}/tags/list", timeout=20) as answer:
+            with urllib.request.urlopen(f"{url}/v2/{repository}/tags/list", timeout=60) as answer:
                 return json.load(answer)["tags"] or []
         except urllib.error.HTTPError as error:
             if error.code == 404:

@@ -75,7 +75,7 @@ class Builders:
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("app", "home"):
+        for name in ("app", "home", "tmp"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
         (self.root / "app" / "main.txt").write_text("main\n")
         self.buildpacks = self.buildpacks or (
@@ -112,6 +112,7 @@ class Builders:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.root / "home"),
+            "TMPDIR": str(self.root / "tmp"),  # what a builder that is killed leaves
             "XDG_STATE_HOME": str(self.root / name / "state"),
             "XDG_CACHE_HOME": str(self.root / name / "cache"),
             **self.environment,
@@ -199,5 +200,5 @@ def _blob(url: str, repository: str, descriptor: dict) -> bytes:
 
 
 def _fetch(url: str, accept: str = "*/*") -> bytes:
-    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=60) as answer:
         return answer.read()

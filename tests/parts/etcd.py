@@ -11,25 +11,41 @@ from typing import Self
 
 import pytest
 
+_STARTS_WITHIN = 120.0
+_TRIES = 3
+
 
 class Etcd:
-    """One etcd with its data in `directory`; `url` serves its JSON API."""
+    """One etcd with its data in `directory`; `url`, which stays over restarts, serves its JSON API."""
 
     def __init__(self, directory: Path) -> None:
         if shutil.which("etcd") is None:
             pytest.skip("etcd is not installed: apt-get install etcd-server")
         self._directory = directory
-        self.url, self._peer = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
+        self.url = self._peer = ""
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        self.start()
-        return self
+        for _ in range(_TRIES):
+            # Another process may take a port that was free.
+            self.url, self._peer = (f"http://127.0.0.1:{_free_port()}" for _ in range(2))
+            if self._starts():
+                return self
+            shutil.rmtree(self._directory / "data", ignore_errors=True)
+        return pytest.fail(self._log)
 
     def __exit__(self, *_: object) -> None:
         self.kill()
 
     def start(self) -> None:
+        if not self._starts():
+            pytest.fail(self._log)
+
+    @property
+    def _log(self) -> str:
+        return (self._directory / "etcd.log").read_text()[-2000:]
+
+    def _starts(self) -> bool:
         with (self._directory / "etcd.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -41,15 +57,16 @@ class Etcd:
                 stdout=log,
                 stderr=log,
             )  # fmt: skip
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
+        until = time.monotonic() + _STARTS_WITHIN
+        while time.monotonic() < until and self._process.poll() is None:
             try:
-                with urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:
+                with urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
                     if b"true" in answer.read():
-                        return
+                        return True
             except OSError:
                 time.sleep(0.05)
-        pytest.fail((self._directory / "etcd.log").read_text()[-2000:])
+        self.kill()
+        return False
 
     def kill(self) -> None:
         if self._process is not None:

@@ -186,7 +186,7 @@ def test_a_buildpack_without_an_executable_is_an_error_of_it(builder):
 
 @pytest.mark.requirement("BP-DET-010", "BP-DET-018")
 def test_every_bin_detect_runs_once_and_those_of_a_group_at_the_same_time(builder):
-    barrier = "touch {root}/{me}; i=0; while ! [ -e {root}/{other} ]; do i=$((i+1)); [ $i -lt 500 ] || exit 1; sleep 0.01; done"
+    barrier = "touch {root}/{me}; i=0; while ! [ -e {root}/{other} ]; do i=$((i+1)); [ $i -lt 6000 ] || exit 1; sleep 0.01; done"
     builder.buildpack("a", barrier.format(root=builder.root, me="x", other="y"))
     builder.buildpack("b", barrier.format(root=builder.root, me="y", other="x"))
     builder.buildpack("c", "exit 100")

@@ -306,7 +306,7 @@ def test_builds_at_the_same_time_leave_the_cache_of_one_of_them(tmp_path):
         for name in names
     ]
     for build in builds:
-        _, errors = build.communicate(timeout=60)
+        _, errors = build.communicate(timeout=240)
         assert build.returncode == 0, errors
     assert_whole(tmp_path, *(Tar(name.encode() * 5000) for name in names))
     assert {path.name for path in tmp_path.iterdir()} == {"committed", ".lock"}

@@ -119,7 +119,7 @@ def test_threads_that_need_the_same_token_make_one_request():
         return Token("one", 100.0)
 
     def get(_):
-        together.wait(10)
+        together.wait(120)
         return cache.get(("key",), fetch)[0].value
 
     with ThreadPoolExecutor(8) as pool:

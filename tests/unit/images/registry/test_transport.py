@@ -209,7 +209,7 @@ def test_a_registry_at_an_ipv6_address():
         )
         with server, client_of() as client:
             assert client.manifest(ref) is None
-            assert server.communicate(timeout=30)[0].split() == [f"[::1]:{port}"] * 2
+            assert server.communicate(timeout=120)[0].split() == [f"[::1]:{port}"] * 2
 
 
 def test_netrc_is_not_asked_and_the_proxy_of_the_environment_is(registry, fault_proxy, tmp_path, monkeypatch):
