@@ -16,6 +16,7 @@ import pytest
 
 from parts.agreement import check_agreement, names_in_directory, names_in_registry
 from parts.builders import SOURCE, Builders, check_chain, check_registry
+from parts.forks import Command, forks
 from parts.registry import docker_registry
 
 SOAK = bool(os.environ.get("CNB_SOAK"))
@@ -31,19 +32,28 @@ def builders(request, tmp_path):
     return Builders(tmp_path / "builders", f"{registry.host}/gc/{tmp_path.name.lower()}")
 
 
+def command(builders, *arguments):
+    environment = {"PATH": os.environ["PATH"], "HOME": str(builders.root / "home")}
+    whole = ["cache", "gc", builders.repository, "--json", *arguments]
+    return Command(whole, environment, cwd=str(builders.root))
+
+
 def start(builders, *arguments):
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": SOURCE, "HOME": str(builders.root / "home")}
-    command = [sys.executable, "-m", "lifecycle", "cache", "gc", builders.repository, "--json", *arguments]
+    of = command(builders, *arguments)
     return subprocess.Popen(
-        command, env=environment, cwd=builders.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "lifecycle", *of.arguments],
+        env={**of.environment, "PYTHONPATH": SOURCE},
+        cwd=of.cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
 def gc(builders, *arguments):
-    process = start(builders, *arguments)
-    out, error = process.communicate(timeout=120)
-    assert process.returncode == 0, out + error
-    (value,) = json.loads(out)["caches"]
+    done = forks().run(command(builders, *arguments))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (value,) = json.loads(done.stdout)["caches"]
     return value
 
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from parts.forks import Command, forks
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -50,24 +52,17 @@ class Loop:
         path.write_text(build)
         path.chmod(0o755)
 
-    def command(self, *arguments):
+    def arguments(self, *more):
         named = [word for each in ("one", "two") for word in ("--buildpack", self.root / each)]
-        return list(map(str, [sys.executable, "-m", "lifecycle", "build", self.app, *named, *arguments]))
+        return list(map(str, ["build", self.app, *named, *more]))
 
     @property
     def environment(self):
         return {**os.environ, "HOME": str(self.root), "XDG_STATE_HOME": "", "XDG_CACHE_HOME": ""}
 
     def build(self, *arguments, code=0, stdin=""):
-        done = subprocess.run(
-            self.command(*arguments),
-            env=self.environment,
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
+        command = Command(self.arguments(*arguments), self.environment, stdin=stdin)
+        done = forks().run(command, merged=True)
         assert done.returncode == code, done.stdout
         return done.stdout
 
@@ -115,9 +110,7 @@ def test_a_failed_build_does_not_take_the_place_of_the_last_good_one(loop):
     loop.write("two", TWO)
     for _ in range(2):
         loop.build(code=BUILDPACK_FAILED)
-    done = subprocess.run(
-        [sys.executable, "-m", "lifecycle", "run"], env=loop.environment, capture_output=True, text=True, check=False
-    )
+    done = forks().run(Command(["run"], loop.environment))
     assert done.stdout == "good\n", done.stderr
     builds = loop.root / ".local" / "state" / "cnb-lifecycle" / "builds"
     assert len(list(builds.glob("*/build-*"))) == 2
@@ -190,7 +183,7 @@ def test_bindings_are_there_for_buildpacks(loop, tmp_path):
 def watching(loop, tmp_path):
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
-            loop.command("--watch", "--env", "WORKS=1"),
+            [sys.executable, "-m", "lifecycle", *loop.arguments("--watch", "--env", "WORKS=1")],
             env=loop.environment,
             stdout=log,
             stderr=log,

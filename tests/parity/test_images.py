@@ -21,7 +21,7 @@ from parity.runner import OURS, reference
 EVERYTHING = "PARITY_ALL" in os.environ
 REGISTRY_APIS = ALL_APIS if EVERYTHING else ("0.7", "0.8", "0.9", "0.10", "0.11", "0.15")
 OF_SECOND_BUILDS = ("0.13", "0.14")
-"""Their differences are about extensions, restored metadata and access to the run image."""
+"""Their differences are about extensions, cache images, restored metadata and access to the run image."""
 
 DIFFERENT = {
     "base-no-layers": "the reference takes a run image without layers for a missing one; we build on it (ADR 0010)",
@@ -103,7 +103,9 @@ def test_nothing_is_new_in_the_versions_left_out_that_other_inputs_show():
 
     before = LAYOUT_APIS[LAYOUT_APIS.index(OF_SECOND_BUILDS[0]) - 1]
     assert features(OF_SECOND_BUILDS[-1]) ^ features(before) == {
+        PlatformFeature.EXTENSIONS_EXPERIMENTAL,
         PlatformFeature.GENERATED_BY_ID,
+        PlatformFeature.OLD_CACHE_IMAGE_DELETED,
         PlatformFeature.CACHE_ONLY_METADATA,
         PlatformFeature.RESTORER_READS_RUN_TOML,
     }

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _TESTS = Path(__file__).parents[1]
 _SOURCE = Path(lifecycle.__file__).parents[1]
-_ENDS_WITHIN = 300
+_ENDS_WITHIN = 900
 """Seconds; a command that hangs fails its test, not the run of all tests."""
 _CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
@@ -46,11 +46,13 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 @dataclass(frozen=True)
 class Command:
-    """What a process of the lifecycle is started with; all its environment, and nothing on its standard input."""
+    """What a process of the lifecycle is started with, with all its environment."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
     cwd: str = "/"
+    stdin: str = ""
+    """What it reads from a pipe, which has to hold all of it."""
     user: Sequence[int] | None = None
     """Uid and gid, without further groups; ``None`` changes neither."""
     root: str | None = None
@@ -118,11 +120,14 @@ def warm() -> None:
     gc.freeze()  # what is not visited is not copied
 
 
-def redirect(out: Path, err: Path) -> None:
-    """Give this process nothing to read, and these files to write to, which may be one."""
+def redirect(out: Path, err: Path, stdin: str = "") -> None:
+    """Give this process a text to read, and these files to write to, which may be one."""
+    reader, writer = os.pipe()
+    os.write(writer, stdin.encode())
+    os.close(writer)
     new = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     written = os.open(out, new, 0o644)
-    files = (os.open(os.devnull, os.O_RDONLY), written, written if err == out else os.open(err, new, 0o644))
+    files = (reader, written, written if err == out else os.open(err, new, 0o644))
     for number, file in enumerate(files):
         os.dup2(file, number)
     for file in {*files}:
@@ -180,7 +185,7 @@ def _serve() -> None:
 
 
 def _start(command: Command, out: Path, err: Path) -> None:
-    redirect(out, err)
+    redirect(out, err, command.stdin)
     signal.alarm(_ENDS_WITHIN)
     if command.root is not None:
         _enter(command.root, command.volumes)
