@@ -26,13 +26,14 @@ def running_podman(factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     for driver in ("overlay", "vfs"):
         options = [
             f"--root={directory}/data/{driver}",
-            f"--runroot={directory}/data/run-{driver}",
+            f"--runroot={directory}/data/{driver[0]}",  # podman takes 50 characters at most
             f"--storage-driver={driver}",
         ]
-        if subprocess.run([podman, *options, "info"], capture_output=True, check=False).returncode == 0:
+        tried = subprocess.run([podman, *options, "info"], capture_output=True, text=True, check=False)
+        if tried.returncode == 0:
             break
     else:
-        pytest.skip("podman can't store images here, neither with overlay nor with vfs")
+        pytest.skip(f"podman can't store images here, neither with overlay nor with vfs: {tried.stderr}")
     command = [podman, *options, "system", "service", "--time=0", f"unix://{daemon.socket}"]
     with shared_process(directory, command, answers=daemon.answers):
         yield daemon
