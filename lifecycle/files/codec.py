@@ -6,6 +6,7 @@ TOML 1.1.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from lifecycle.errors import InvalidFileError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.explanation import explain, key_path
+from lifecycle.files.misspelled import misspelled
 from lifecycle.files.toml_encoder import encode
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 M = TypeVar("M", bound=BaseModel)
+
+_LOG = logging.getLogger(__name__)
 
 MAX_SIZE = 16 * 1024 * 1024
 """How large a file may be; buildpacks write files that later phases read as root."""
@@ -50,21 +54,24 @@ class TomlMismatchError(Exception):
 
 
 @overload
-def load(model: type[M], path: Path, *, missing_ok: Literal[False] = False) -> M: ...
+def load(model: type[M], path: Path, *, missing_ok: Literal[False] = False, hints: bool = False) -> M: ...
 
 
 @overload
-def load(model: type[M], path: Path, *, missing_ok: bool) -> M | None: ...
+def load(model: type[M], path: Path, *, missing_ok: bool, hints: bool = False) -> M | None: ...
 
 
-def load(model: type[M], path: Path, *, missing_ok: bool = False) -> M | None:
+def load(model: type[M], path: Path, *, missing_ok: bool = False, hints: bool = False) -> M | None:
     """Read a file into its model; raise ``InvalidFileError`` in one line.
 
-    ``None`` stands for a file that may be missing.
+    ``None`` stands for a file that may be missing.  With ``hints``, keys that are probably misspelled are warned of.
     """
     table = read_toml(path, missing_ok=missing_ok)
     if table is None:
         return None
+    if hints:
+        for key, meant in misspelled(model, table):
+            _LOG.warning("%s: %s is no key of this file; did you mean %s?", path, key, meant)
     try:
         return model.model_validate(table)
     except ValidationError as error:

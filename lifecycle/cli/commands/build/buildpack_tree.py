@@ -164,7 +164,7 @@ def write_order(
     if chosen:
         found = Order(order=(OrderGroup(group=tuple(chosen)),))
     elif order is not None:
-        found = load(Order, order)
+        found = load(Order, order, hints=True)
     else:
         raise InvalidInputError(
             "there is no buildpack to build with", remedy="name one with --buildpack DIR, or a builder's --order FILE"

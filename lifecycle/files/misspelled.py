@@ -1,0 +1,50 @@
+"""Keys of a file that nobody reads and that look like one that is read.
+
+The specification lets unknown keys be, so this is no error; a key that is a letter off is hardly ever meant.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import BaseModel
+
+from lifecycle.files.explanation import key_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ALIKE = 0.8
+"""How much of two keys has to agree, by ``difflib``."""
+
+
+def misspelled(
+    model: type[BaseModel], table: Mapping[str, Any], at: tuple[str | int, ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield the path of each key of ``table`` that is probably misspelled, and the key that was meant."""
+    fields = {(field.alias or name).lower(): field for name, field in model.model_fields.items()}
+    absent = fields.keys() - {key.lower() for key in table}
+    for key, value in table.items():
+        field = fields.get(key.lower())
+        if field is None:
+            yield from (
+                (key_path((*at, key)), meant)
+                for meant in difflib.get_close_matches(key.lower(), sorted(absent), n=1, cutoff=_ALIKE)
+            )
+            continue
+        inner = _table_model(field.annotation)
+        if inner is None:
+            continue
+        rows = enumerate(value) if isinstance(value, list) else ((None, value),)
+        for index, row in rows:
+            if isinstance(row, Mapping):
+                yield from misspelled(inner, row, (*at, key) if index is None else (*at, key, index))
+
+
+def _table_model(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a field's tables: of itself, of the elements of an array, of what may be missing."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_table_model, get_args(annotation))), None)
