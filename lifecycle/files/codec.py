@@ -75,7 +75,10 @@ def load(model: type[M], path: Path, *, missing_ok: bool = False, hints: bool = 
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        raise explain(error, path, table) from error
+        problem = explain(error, path, table)
+        for key, meant in misspelled(model, table):
+            problem.remedy = f"write {meant} instead of {key}"
+        raise problem from error
 
 
 def save(path: Path, table: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 
+from lifecycle.errors import InvalidFileError
 from lifecycle.files.codec import load
 from lifecycle.files.misspelled import misspelled
 from lifecycle.model.descriptor import Order
@@ -38,3 +39,11 @@ def test_hints_are_warnings_and_the_file_is_read(tmp_path, caplog):
         assert load(LayerMetadata, path, hints=True).types.launch
         assert load(LayerMetadata, path).types.launch
     assert caplog.messages == [f"{path}: types.cahce is no key of this file; did you mean cache?"]
+
+
+def test_what_is_missing_may_be_there_under_another_name(tmp_path):
+    path = tmp_path / "order.toml"
+    path.write_text('[[order]]\n[[order.group]]\nidd = "a"\n')
+    with pytest.raises(InvalidFileError) as caught:
+        load(Order, path)
+    assert str(caught.value) == (f"{path}: order[0].group[0].id is required; write id instead of order[0].group[0].idd")
