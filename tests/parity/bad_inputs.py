@@ -164,6 +164,8 @@ ARGUMENTS = (
     *(BadInput("image-with-digest", phase, images=(f"app@{DIGEST}",)) for phase in ("analyzer", "exporter", "creator")),
     *(BadInput("empty-image", phase, images=("",)) for phase in ("analyzer", "exporter", "creator")),
     *(BadInput("uid-text", phase, flags=("-uid", "builder")) for phase in ("analyzer", "restorer", "exporter", "creator")),
+    BadInput("uid-of-another", "analyzer", flags=("-uid", "4242")),
+    BadInput("user-id-of-another", "analyzer", case=Case("bad", "A user that the phase is not.", env={"CNB_USER_ID": "4242", "CNB_GROUP_ID": "4343"})),
     BadInput("uid-in-environment", "exporter", env={"CNB_USER_ID": "x"}),
     BadInput("flag-of-later-api", "analyzer", flags=("-layout",), api="0.11"),
     BadInput("flag-of-earlier-api", "exporter", flags=("-stack", "/x")),

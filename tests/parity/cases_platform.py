@@ -1,6 +1,7 @@
 """Inputs of the matrix that are about the run image and about what a platform gives."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from parity.case import ALL_APIS, PLAIN_BUILDPACK, RUN_IMAGE, RUN_TOML, Buildpack, Case, Tree, listed
@@ -186,12 +187,14 @@ def _extended(name: str, description: str, extended: RunImage, base: RunImage = 
 
 
 EXTENSION_APIS = ("0.12", "0.13", "0.14", "0.15")
-EXTENDED = (
-    _extended("layers", "Two layers of an extension, with a history.", RunImage(
+EXTENDED_LAYERS = _extended("layers", "Two layers of an extension, with a history.", RunImage(
         fields={"created": CREATED, "history": [_step("1"), _step("2"), _step("ENV", empty_layer=True), _step(BY_EXTENSION), _step("by hand")]},
         config=base_config(Env=["PATH=/extended:/bin", "NEW=<x>&y"], User="1000:1000", Labels={**RUN_LABELS, "extended": "<é>"}),
         layers=(*RUN_IMAGE.layers, ("from-extension",), ("second", "third")),
-    ), _history(_step("1"), _step("2"))),
+    ), _history(_step("1"), _step("2")))  # fmt: skip
+EXTENDED = (
+    EXTENDED_LAYERS,
+    replace(EXTENDED_LAYERS, name="extended-in-layout", layout=True, apis=("0.15",)),
     _extended("without-history", "A layer of an extension in an image without a history.", RunImage(layers=(*RUN_IMAGE.layers, ("from-extension",)))),
     _extended("config", "An extension that changed the configuration alone.", RunImage(config=base_config(Env=["PATH=/extended"]))),
     _extended("rebuilt", "Layers of an extension are new in each build.", RunImage(layers=(*RUN_IMAGE.layers, ("from-extension",))), change=lambda tree: tree.file("new.txt")),

@@ -42,6 +42,7 @@ DIFFERENT: Mapping[str, tuple[int, str]] = {
     "analyzer-previous-sbom-garbage": (0, _PREVIOUS),
     "exporter-previous-gone": (0, _PANIC),
     "restorer-cache-layers-unreadable": (0, "a cache layer that can't be read is made again, like one that is gone"),
+    "analyzer-user-id-of-another": (0, "a phase goes on as who it is: clusters choose users that no image knows"),
     "analyzer-run-of-platforms": (0, "the reference finds no image in a layout of several platforms"),
     "analyzer-run-created-garbage": (0, "the time of the run image is replaced; what is not taken is not read"),
     "restorer-cache-layer-with-pipe": (0, "the reference packs pipes but can't unpack them"),

@@ -61,7 +61,7 @@ def app_in(daemon):
     return AppImage(manifest, config)
 
 
-def built(case, api, root, lifecycle, daemon, *, creator=False):
+def built(case, api, root, lifecycle, daemon, *, creator=False, launch_cache=True):
     """Build as platforms do with a daemon: root starts the phases that reach it, and layers are kept for reuse."""
     daemon.client.load(iter([archive(case.run_image)]))
     make_directories(root)
@@ -73,7 +73,8 @@ def built(case, api, root, lifecycle, daemon, *, creator=False):
             call.phase == "restorer" and api not in {"0.7", "0.8", "0.9", "0.10", "0.11"}
         )
         arguments = [NAMES["app"] if each == Place.REGISTRY.names["app"] else each for each in call.arguments]
-        more = ("-daemon",) * uses + ("-launch-cache", "/cache/launch") * (call.phase in {"exporter", "creator"})
+        kept = launch_cache and call.phase in {"exporter", "creator"}
+        more = ("-daemon",) * uses + ("-launch-cache", "/cache/launch") * kept
         todo.append(replace(call, arguments=(*more, *arguments), env={**call.env, **daemon.environment}))
     builds = []
     try:
@@ -102,3 +103,11 @@ def test_images_in_a_daemon_have_the_reference_s_ids(name, api, daemon, new_root
         created = built(case, api, new_root(), OURS, daemon, creator=True)
         assert created[-1].app is not None, created[-1].failed
         assert created[-1].app.config == ours[-1].app.config
+
+
+def test_layers_of_the_last_image_are_reused_without_a_launch_cache(daemon, new_root):
+    case = next(case for case in CASES if case.name == "reuse-changed-app")
+    builds = built(case, "0.15", new_root(), OURS, daemon, launch_cache=False)
+    assert builds[-1].failed is None
+    assert "Reusing layer 'parity/one:same'" in builds[-1].log("exporter")
+    assert builds[-1].app.image_id == f"sha256:{RECORDED['reuse-changed-app']['0.15']}"

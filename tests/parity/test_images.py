@@ -31,6 +31,7 @@ DIFFERENT = {
     "environment-equals": "the reference makes another variable of the name (ADR 0010)",
     "epoch-last-day": "no time in any zone is past the year 9999 (ADR 0010)",
     "epoch-zone-rule": "the reference takes rules of POSIX for UTC (ADR 0010)",
+    "extended-in-layout": "the reference keeps the configuration of the base in layouts (ADR 0010)",
     "layer-without-name": "the reference puts aside all layers of the buildpack (ADR 0010)",
     "order-exec-env": "the reference ignores exec-env in orders (ADR 0010)",
     "process-type-dot": "the reference's image can't be unpacked (ADR 0010)",

@@ -39,8 +39,10 @@ VALUE = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEY, inner, max_size=3)),
     max_leaves=8,
 )
+TYPE = st.from_regex(r"[A-Za-z0-9._-]{1,8}", fullmatch=True).filter(lambda text: text not in {".", ".."})
+"""The reference makes a link in the place of a directory of the types "." and ".." (ADR 0010)."""
 PROCESS = st.fixed_dictionaries(
-    {"type": st.from_regex(r"[A-Za-z0-9._-]{1,8}", fullmatch=True), "command": st.lists(WORD, min_size=1, max_size=3)},
+    {"type": TYPE, "command": st.lists(WORD, min_size=1, max_size=3)},
     optional={"args": st.lists(TEXT, max_size=3), "default": st.booleans(), "working-dir": TEXT},
 )
 PATTERN = st.text("ab*?./[]-n\\", max_size=5)
