@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,9 +124,14 @@ def _tag_target(git: Path, object_name: bytes) -> bytes | None:
 
 
 def _read(path: Path) -> bytes:
+    """Return the start of a file, nothing for what is no file or can't be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
-            return file.read(_LARGEST)
+        with open(path, "rb", opener=_open_itself) as file:
+            return file.read(_LARGEST) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
     except (OSError, ValueError):
         return b""
+
+
+def _open_itself(path: str, flags: int) -> int:
+    """Open what is at a path: not what a link there leads to, and without waiting for a writer of a pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)

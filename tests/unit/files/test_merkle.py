@@ -120,6 +120,14 @@ def test_a_commit_and_its_tags_are_read_wherever_git_keeps_them(tmp_path, files)
     assert _git(tmp_path, files) == f"commit {COMMIT}\ntag v1\n".encode()
 
 
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_in_a_repository_is_nothing_and_stays_not_open(tmp_path, make):
+    make(tmp_path / "HEAD")
+    before = sorted(Path("/proc/self/fd").iterdir())
+    assert git_state(tmp_path) == b"no commit\n"
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
 @pytest.mark.parametrize(
     "files",
     [
