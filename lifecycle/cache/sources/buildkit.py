@@ -99,7 +99,10 @@ def read_contents(data: bytes, *, name: str, blobs: Blobs) -> CacheContents:
 
 def read_builds(data: bytes, *, name: str, blobs: Blobs) -> tuple[CachedBuild, ...]:
     """Return the builds of a cache that we wrote; raise ``ForeignSourceError`` for one of BuildKit itself."""
-    contents = read_contents(data, name=name, blobs=blobs)
+    return _builds_of(read_contents(data, name=name, blobs=blobs), name=name, blobs=blobs)
+
+
+def _builds_of(contents: CacheContents, *, name: str, blobs: Blobs) -> tuple[CachedBuild, ...]:
     index = next((each for each in contents.blobs if each.digest == contents.config.index), None)
     if index is None:
         raise ForeignSourceError(
@@ -116,9 +119,10 @@ def open_buildkit(data: bytes, *, media_type: str, name: str, blobs: Blobs) -> B
     Raises ``ForeignSourceError`` for a cache of BuildKit itself, ``CorruptImageError`` and ``CacheError`` for what
     can't be understood.
     """
-    builds = read_builds(data, name=name, blobs=blobs)
+    contents = read_contents(data, name=name, blobs=blobs)
+    builds = _builds_of(contents, name=name, blobs=blobs)
     digest = digest_of(data)
-    listed = {each.digest for each in read_contents(data, name=name, blobs=blobs).blobs}
+    listed = {each.digest for each in contents.blobs}
     layers = {diff_id: blob for build in builds for diff_id, blob in build.layers() if blob.digest in listed}
     stored = StoredManifest(media_type, data, digest)
     return BuildkitSource(name, digest, builds, _image(name, layers, blobs, stored))

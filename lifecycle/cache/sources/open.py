@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.open import open_repository
-from lifecycle.cache.sources.blobs import LayoutBlobs, RegistryBlobs
+from lifecycle.cache.sources.blobs import LayoutBlobs, RegistryBlobs, document
 from lifecycle.cache.sources.buildkit import open_buildkit
 from lifecycle.cache.sources.distributed import open_distributed
 from lifecycle.cache.sources.image import source_of_image
@@ -155,7 +155,7 @@ class Opener:
         chosen = self._choose(files, descriptors, spec)
         name = f"{files.where}@{chosen.digest}"
         blobs = LayoutBlobs(files)
-        data = b"".join(blobs.chunks(chosen))
+        data = document(blobs, chosen)
         if _is_buildkit(data, chosen.media_type, where=name):
             return open_buildkit(data, media_type=chosen.media_type, name=name, blobs=blobs)
         image = open_layout_image(files, layout_for_platform(files, (chosen,), self._platform), name=name)

@@ -87,6 +87,27 @@ def texts(source):
     return found
 
 
+def test_each_document_of_a_cache_is_read_once_when_it_is_opened(tmp_path):
+    class Counting:
+        where = "layout"
+
+        def __init__(self, blobs):
+            self.blobs = blobs
+            self.asked = []
+
+        def chunks(self, descriptor):
+            self.asked.append(descriptor.digest)
+            return self.blobs.chunks(descriptor)
+
+    export_to_layout(tmp_path / "cache", exported(tmp_path / "made", "text"), MAX)
+    files = DirectoryFiles(tmp_path / "cache")
+    (found,) = with_name(read_layout_index(files), "latest")
+    blobs = Counting(LayoutBlobs(files))
+    data = b"".join(files.chunks(blob_name(found.digest)))
+    open_buildkit(data, media_type=found.media_type, name="cache", blobs=blobs)
+    assert len(blobs.asked) == len(set(blobs.asked)) == 2
+
+
 @pytest.mark.parametrize("step", ["POST", "PATCH|PUT", "manifest", "manifest without an answer"])
 def test_an_export_that_fails_on_its_way_leaves_the_old_cache(
     tmp_path, registry, registry_client, fault_proxy, tag, step
