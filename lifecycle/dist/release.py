@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import tempfile
 from pathlib import Path
@@ -50,6 +51,10 @@ def make_release(
         raise DistributionError(
             f"distributions are made with Python {_PYTHON}, this is {sys.version.split()[0]}",
             remedy=f"install {DISTRIBUTION} with Python {_PYTHON} and run it there",
+        )
+    if importlib.util.find_spec("ziglang") is None:
+        raise DistributionError(
+            "the compiler of the executables is missing, the package ziglang", remedy="pip install ziglang"
         )
     descriptor = descriptor_text(__version__)
     images: dict[Target, NewImage] = {}
