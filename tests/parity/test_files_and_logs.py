@@ -14,7 +14,8 @@ from parity.runner import OURS, reference
 NAMES = (
     "plain", "sboms", "store", "layer-metadata", "reuse-unchanged", "reuse-changed-app", "slices-reused", "group", "plan",
     "processes", "processes-old", "processes-replaced", "labels", "epoch-invalid", "project-nested", "base-config-empty",
-    "run-several", "launcher-sboms", "exec-env",
+    "run-several", "launcher-sboms", "exec-env", "like-paketo", "order-composites", "plan-unmet", "previous-layer-again",
+    "previous-store", "cache-contents", "run-mirror",
 )  # fmt: skip
 BOM = re.compile(r"\bBOM\b|\[\[bom\]\]")
 
