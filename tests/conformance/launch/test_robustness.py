@@ -220,8 +220,9 @@ def test_what_can_not_be_read_is_an_error_that_names_it(image: Any, name: str, a
     image.file("a_b/l/env/A", "x")
     image.file("a_b/l/env.launch/A", "x")
     image.execd("a_b/l/exec.d/1", "true")
-    for directory in takewhile(lambda path: path != Path(tempfile.gettempdir()), (image.root, *image.root.parents)):
-        directory.chmod(0o755)
+    for place in (image.root, image.launcher.parent):
+        for directory in takewhile(lambda path: path != Path(tempfile.gettempdir()), (place, *place.parents)):
+            directory.chmod(0o755)
     hidden = image.layers / name
     before = hidden.stat().st_mode
     hidden.chmod(0)
