@@ -15,16 +15,26 @@ char *arena_copy(Arena *arena, const char *text, size_t length) {
     return copy;
 }
 
-char *arena_join(Arena *arena, const char *first, const char *second, const char *third) {
-    size_t lengths[] = {strlen(first), strlen(second), strlen(third)};
-    if (lengths[0] > SIZE_MAX / 4 || lengths[1] > SIZE_MAX / 4 || lengths[2] > SIZE_MAX / 4) {
-        arena_full();
+char *arena_concat(Arena *arena, const char *const parts[], size_t count) {
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t more = strlen(parts[i]);
+        if (more >= SIZE_MAX / 4 - length) {
+            arena_full();
+        }
+        length += more;
     }
-    char *text = arena_alloc(arena, lengths[0] + lengths[1] + lengths[2] + 1, 1);
-    memcpy(text, first, lengths[0]);
-    memcpy(text + lengths[0], second, lengths[1]);
-    memcpy(text + lengths[0] + lengths[1], third, lengths[2]);
+    char *text = arena_alloc(arena, length + 1, 1);
+    char *at = text;
+    for (size_t i = 0; i < count; i++) {
+        at = stpcpy(at, parts[i]);
+    }
     return text;
+}
+
+char *arena_join(Arena *arena, const char *first, const char *second, const char *third) {
+    const char *const parts[] = {first, second, third};
+    return arena_concat(arena, parts, sizeof parts / sizeof *parts);
 }
 
 char *arena_vformat(Arena *arena, const char *format, va_list arguments) {

@@ -22,7 +22,8 @@ typedef struct {
 void *arena_alloc(Arena *arena, size_t count, size_t size);
 /* Return a terminated copy of `length` bytes. */
 char *arena_copy(Arena *arena, const char *text, size_t length);
-/* Return the three texts as one. */
+/* Return the texts as one. */
+char *arena_concat(Arena *arena, const char *const parts[], size_t count);
 char *arena_join(Arena *arena, const char *first, const char *second, const char *third);
 /* Return the formatted text. */
 char *arena_format(Arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));

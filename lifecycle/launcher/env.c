@@ -72,9 +72,13 @@ const char *env_get(const Env *env, const char *name) {
     return found == NULL ? "" : found->entry + found->name_length + 1;
 }
 
-void env_set(Env *env, const char *name, const char *value) {
-    put(env, arena_join(env->arena, name, "=", value), strlen(name));
+/* Set a variable to the three texts as one: PATH is long, and each copy of it costs pages that nobody touched yet. */
+static void set_joined(Env *env, const char *name, const char *first, const char *second, const char *third) {
+    const char *const parts[] = {name, "=", first, second, third};
+    put(env, arena_concat(env->arena, parts, sizeof parts / sizeof *parts), strlen(name));
 }
+
+void env_set(Env *env, const char *name, const char *value) { set_joined(env, name, value, "", ""); }
 
 static bool is_name(const char *entry, size_t length, const char *name) {
     return strncmp(entry, name, length) == 0 && name[length] == '\0';
@@ -105,7 +109,7 @@ void env_init(Env *env, Arena *arena, char **environment) {
 
 static void prepend_path(Env *env, const char *name, const char *path) {
     const char *old = env_get(env, name);
-    env_set(env, name, arena_join(env->arena, path, *old == '\0' ? "" : ":", old));
+    set_joined(env, name, path, *old == '\0' ? "" : ":", old);
 }
 
 static const char *add_path(Env *env, const char *layer, const char *directory, const char *name) {
@@ -189,11 +193,11 @@ static const char *apply(Env *env, const char *directory, const char *path) {
     }
     switch (action) {
     case ACTION_APPEND:
-        env_set(env, name, arena_join(env->arena, old, delimiter, value));
+        set_joined(env, name, old, delimiter, value);
         break;
     case ACTION_PREPEND:
     case ACTION_PREPEND_PATH:
-        env_set(env, name, arena_join(env->arena, value, delimiter, old));
+        set_joined(env, name, value, delimiter, old);
         break;
     case ACTION_DEFAULT:
         if (*old == '\0') {
