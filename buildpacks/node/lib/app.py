@@ -56,11 +56,6 @@ class App:
         text = json.dumps([decisive, self.lock], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    @property
-    def has_dev_packages(self) -> bool:
-        """Whether there is a package that only the build needs."""
-        return any(each.get("dev") for each in self._packages().values())
-
     def check(self) -> None:
         """Raise ``BuildpackError`` for an app whose packages can't be in a layer."""
         linked = sorted(name for name, each in self._packages().items() if each.get("link"))
