@@ -12,7 +12,7 @@ from lifecycle.model.api import PlatformFeature
 from lifecycle.model.run import Run, RunImage, Stack
 from lifecycle.model.target import Distro, TargetData
 from lifecycle.oci.reference import parse_reference, same_image_name
-from lifecycle.rules.stacks import BIONIC
+from lifecycle.rules.stacks import BIONIC, BIONIC_TARGET
 
 if TYPE_CHECKING:
     from lifecycle.model.api import PlatformApi
@@ -23,7 +23,7 @@ DISTRO_NAME_LABEL = "io.buildpacks.base.distro.name"
 DISTRO_VERSION_LABEL = "io.buildpacks.base.distro.version"
 TARGET_ID_LABEL = "io.buildpacks.base.id"
 
-_BIONIC_TARGET = TargetData(os="linux", arch="amd64", distro=Distro(name="ubuntu", version="18.04"))
+_BIONIC_DATA = TargetData(os=BIONIC_TARGET.os, arch=BIONIC_TARGET.arch, distro=BIONIC_TARGET.distros[0])
 
 
 def offered_run_image(api: PlatformApi, *, run: Run, stack: Stack) -> RunImage:
@@ -83,7 +83,7 @@ def target_data(config: ImageConfig, *, where: str) -> TargetData:
     """
     labels = config.labels
     bionic = labels.get(STACK_ID_LABEL) == BIONIC
-    assumed = _BIONIC_TARGET if bionic else TargetData()
+    assumed = _BIONIC_DATA if bionic else TargetData()
     os = config.os or assumed.os
     if not os:
         raise CorruptImageError("failed to find OS in run image config", where=where)

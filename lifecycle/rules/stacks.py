@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lifecycle.model.api import BuildpackFeature, PlatformFeature
+from lifecycle.model.target import Distro, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 ANY_STACK = "*"
 BIONIC = "io.buildpacks.stacks.bionic"
+BIONIC_TARGET = Target(os="linux", arch="amd64", distros=(Distro(name="ubuntu", version="18.04"),))
+"""What the specification says that the stack bionic is, for buildpacks and for base images."""
 
 
 def supports_stack(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lifecycle.model.api import BuildpackFeature
 from lifecycle.model.target import Distro, Target, TargetData
 from lifecycle.oci.gojson import Struct, dumps
-from lifecycle.rules.stacks import ANY_STACK, BIONIC
+from lifecycle.rules.stacks import ANY_STACK, BIONIC, BIONIC_TARGET
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from lifecycle.model.api import BuildpackApi
     from lifecycle.model.descriptor import StackEntry
 
-_BIONIC_TARGET = Target(os="linux", arch="amd64", distros=(Distro(name="ubuntu", version="18.04"),))
 _OS_BY_BUILD = {"build": "linux", "build.bat": "windows", "build.exe": "windows"}
 
 
@@ -49,7 +48,7 @@ def _of_stacks(stacks: Sequence[StackEntry], api: BuildpackApi) -> tuple[Target,
         if stack.id == ANY_STACK:
             found.append(Target())
         elif stack.id == BIONIC and (BuildpackFeature.TARGETS in api or len(stacks) == 1):
-            found.append(_BIONIC_TARGET)
+            found.append(BIONIC_TARGET)
     return tuple(found)
 
 
