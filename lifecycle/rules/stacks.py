@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ANY_STACK = "*"
 BIONIC = "io.buildpacks.stacks.bionic"
 BIONIC_TARGET = Target(os="linux", arch="amd64", distros=(Distro(name="ubuntu", version="18.04"),))
-"""What the specification says that the stack bionic is, for buildpacks and for base images."""
+"""The stack bionic as a target, of buildpacks and of base images."""
 
 
 def supports_stack(
