@@ -147,7 +147,7 @@ def read_repository(text: str) -> CacheSpec:
     fields = _fields(text, _refuser("-cache-repo", text))
     first = fields[0] if fields[0].startswith("type=") else f"type={DISTRIBUTED},{_quoted(f'ref={fields[0]}')}"
     value = ",".join([first, *map(_quoted, fields[1:])])
-    return _signing(_read(value, flag="-cache-repo", keys={DISTRIBUTED: _REPOSITORY}))
+    return _signing(_read(value, flag="-cache-repo", keys={DISTRIBUTED: _REPOSITORY}, written=text))
 
 
 def _signing(spec: CacheSpec) -> CacheSpec:
@@ -169,8 +169,9 @@ def redacted(text: str) -> str:
     return _USER.sub("***@", text)
 
 
-def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]]) -> CacheSpec:
-    shown, refuse = redacted(text), _refuser(flag, text)
+def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]], written: str = "") -> CacheSpec:
+    """Read a value; messages quote it as it was ``written``, if that was another text."""
+    shown, refuse = redacted(text), _refuser(flag, written or text)
     given = _given(text, refuse, writes=flag == "-cache-to")
     kind = given.pop("type", "").lower()
     if kind == INLINE and kind not in keys:
@@ -268,7 +269,9 @@ def _check(key: str, value: str, refuse: _Refuse) -> None:
     if key == "compression" and value.lower() == "estargz":
         raise refuse("compression=estargz is not supported", "use gzip, zstd or uncompressed")
     if key in _CHOICES and value not in _CHOICES[key]:
-        raise refuse(f"{key}={value} is unknown", f"use {' or '.join(_CHOICES[key])}")
+        raise refuse(
+            f"{key}={value} is unknown", f"use {' or '.join((', '.join(_CHOICES[key][:-1]), _CHOICES[key][-1]))}"
+        )
     if key == "digest" and not is_digest(value):
         raise refuse(f"{value!r} is not a digest", "write digest=sha256: and 64 hex digits")
     if key == "compression-level" and not re.fullmatch(r"-?\d{1,2}", value):

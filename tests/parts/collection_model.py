@@ -16,11 +16,13 @@ from typing import Any
 
 from lifecycle.cache.distributed import consensus, inventory
 from lifecycle.cache.distributed.collection import Round, next_round
-from lifecycle.cache.distributed.consensus import Outcome, Pause, Proposal, Put, State, action
+from lifecycle.cache.distributed.consensus import Outcome, Pause, Proposal, Put, State, Step, action
 from lifecycle.cache.distributed.inventory import Inventory, take_inventory
 from lifecycle.cache.distributed.retention import Policy, kept
-from lifecycle.cache.distributed.retention_tags import OVER, Ended, Going, Lease, Unneeded, Used
+from lifecycle.cache.distributed.retention_tags import OVER, Ended, Lease, Unneeded, Used
 from lifecycle.cache.distributed.tags import Accept, Ballot, Closed, Decided, Stored, seen_of
+from lifecycle.cache.distributed.usage import check_not_going
+from lifecycle.errors import CacheError
 from lifecycle.oci.digest import digest_of
 
 KEY = digest_of(b"key")
@@ -53,6 +55,7 @@ class Rules:
     snapshot_holds: bool = True
     lease_first: bool = True
     announces: bool = True
+    check: Callable[..., None] = check_not_going
     closed_first: bool = True
     grace: int | None = None
     """Of a walk with builds that have no lease; all others have none or this."""
@@ -105,10 +108,11 @@ def builder(world: World, number: int, own: str) -> Actor:
     seen = seen_of(snapshot, KEY)
     if seen.decided is None or not rules.snapshot_holds:
         names = yield LIST
-        seen = seen_of(names | (snapshot if rules.snapshot_holds else set()), KEY)
+        names |= snapshot if rules.snapshot_holds else set()
+        seen = seen_of(names, KEY)
         if seen.generation and seen.decided is None:
             yield "put", Closed(KEY, seen.generation - 1).name
-    outcome = (seen.generation, seen.decided) if seen.decided else (yield from publish(world, number, own))
+    outcome = (seen.generation, seen.decided) if seen.decided else (yield from publish(world, number, own, names))
     if outcome is not None:
         generation, value = outcome
         world.learn(generation, value)
@@ -135,18 +139,19 @@ def use(world: World, number: int, value: str) -> Actor:
     world.need(value, f"build {number}")
 
 
-def publish(world: World, number: int, own: str):
+def publish(world: World, number: int, own: str, names):
     if world.rules.announces:
         yield "put", Used(own, world.time).name
-    names = yield LIST
-    if any(isinstance(tag := read_retention_tag(name), Going) and tag.value == own for name in names):
+    yield "put", Stored(own).name
+    check = world.rules.check
+    try:
+        return (yield from agree(own, f"proposer{number:03}", names, check))
+    except CacheError:
         world.reached.add("gave way")
         return None
-    yield "put", Stored(own).name
-    return (yield from agree(own, f"proposer{number:03}", names))
 
 
-def agree(value: str, proposer: str, names=None):
+def agree(value: str, proposer: str, names=None, check=lambda _value, _names: None):
     state = State(Proposal(KEY, value, proposer))
     if names is not None:
         state = consensus.after(state, names)
@@ -156,7 +161,10 @@ def agree(value: str, proposer: str, names=None):
                 yield "put", name
                 state = consensus.after(state)
             case "list":
-                state = consensus.after(state, (yield LIST))
+                names = yield LIST
+                if state.step is not Step.CHECK_VOTE:
+                    check(value, names)
+                state = consensus.after(state, names)
             case Pause():
                 yield "think"
                 state = consensus.after(state)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publication import Publication
 from lifecycle.cache.distributed.publish import fetch_publication, publish
-from lifecycle.cache.distributed.usage import announce, look, mark_used
+from lifecycle.cache.distributed.usage import announce, check_not_going, look, mark_used
 from lifecycle.errors import CorruptImageError
 from lifecycle.images.assembly import blob_descriptor, media_types
 from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
@@ -48,9 +49,10 @@ def settle_image(repository: Repository, image: NewImage, snapshot: frozenset[st
     decided = seen.decided
     if decided is None:
         mine = _publication(key, own)
-        names = announce(repository.log, mine.digest)
-        publish(repository, mine, {own[layer.diff_id].digest: _opened(layer, own) for layer in layers})
-        decided = propose(repository.log, key, mine.digest, names=names).value
+        blobs = {own[layer.diff_id].digest: _opened(layer, own) for layer in layers}
+        publish(repository, mine, blobs, before_record=partial(announce, repository.log))
+        check = partial(check_not_going, mine.digest)
+        decided = propose(repository.log, key, mine.digest, names=names, check=check).value
         if decided == mine.digest:
             return image
     mark_used(repository.log, decided, names)

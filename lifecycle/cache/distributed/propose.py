@@ -7,7 +7,18 @@ import string
 import time
 from typing import TYPE_CHECKING, assert_never
 
-from lifecycle.cache.distributed.consensus import Claim, Outcome, Pause, Proposal, Put, State, action, after, claimed
+from lifecycle.cache.distributed.consensus import (
+    Claim,
+    Outcome,
+    Pause,
+    Proposal,
+    Put,
+    State,
+    Step,
+    action,
+    after,
+    claimed,
+)
 from lifecycle.cache.distributed.tag_log import DecidingLog, LockingLog
 from lifecycle.cache.distributed.tags import MARKS, PROPOSER_LENGTH, SYNC_CAS
 from lifecycle.errors import CacheError
@@ -45,20 +56,27 @@ def propose(
     *,
     pause: Callable[[int], None] | None = None,
     names: frozenset[str] | None = None,
+    check: Callable[[frozenset[str]], None] = lambda _: None,
 ) -> Outcome:
     """Return the record of ``key``: ``value``, or the one that others agreed on before.
 
-    ``pause`` waits after so many failures; ``names`` is a listing to begin with.  Raises ``CacheError`` after
-    ``MOST_FAILURES``, and what ``log`` raises.
+    ``pause`` waits after so many failures; ``names`` is a listing, of however long ago, to begin with.  ``check`` sees
+    a listing before ``value`` may become the outcome, and raises what stands against that.  Raises ``CacheError``
+    after ``MOST_FAILURES``, and what ``log`` raises.
     """
     if isinstance(log, LockingLog):
         with log.holding(key) as least:
-            return _propose(log, State(Proposal(key, value, new_proposer(), least=least)), pause or _pause)
-    state = State(Proposal(key, value, new_proposer(), claims=isinstance(log, DecidingLog)))
-    return _propose(log, state if names is None else after(state, names), pause or _pause)
+            return _propose(log, State(Proposal(key, value, new_proposer(), least=least)), pause or _pause, check)
+    is_deciding = isinstance(log, DecidingLog)
+    state = State(Proposal(key, value, new_proposer(), claims=is_deciding))
+    # Before a claim there is no other listing that could be checked.
+    known = names is not None and not is_deciding
+    return _propose(log, after(state, names or ()) if known else state, pause or _pause, check)
 
 
-def _propose(log: TagLog, state: State, pause: Callable[[int], None]) -> Outcome:
+def _propose(
+    log: TagLog, state: State, pause: Callable[[int], None], check: Callable[[frozenset[str]], None]
+) -> Outcome:
     while state.failures <= MOST_FAILURES:
         match action(state):
             case Put(name):
@@ -67,6 +85,8 @@ def _propose(log: TagLog, state: State, pause: Callable[[int], None]) -> Outcome
             case "list":
                 found = log.names()
                 check_way(found, SYNC_CAS if isinstance(log, DecidingLog) else "")
+                if state.step is not Step.CHECK_VOTE:
+                    check(found)
                 state = after(state, found)
             case Pause(failures):
                 pause(failures)

@@ -21,11 +21,15 @@ LARGEST_RECORD = 16 * 1024 * 1024
 
 
 def publish(
-    repository: Repository, record: Publication, open_blob: Mapping[Digest, Callable[[], Iterator[bytes]]]
+    repository: Repository,
+    record: Publication,
+    open_blob: Mapping[Digest, Callable[[], Iterator[bytes]]],
+    *,
+    before_record: Callable[[Digest], object] = lambda _: None,
 ) -> int:
     """Store the blobs of a record that are not there, then itself; return how many bytes that were.
 
-    ``open_blob`` starts each blob from its beginning.
+    ``open_blob`` starts each blob from its beginning; ``before_record`` hears of the record when its blobs are there.
 
     Raises ``CacheError``, ``ImageError``, ``VerificationError``.
     """
@@ -35,6 +39,7 @@ def publish(
     for blob in missing:
         repository.put_blob(blob, sources[blob.digest])
     data = record.dumps()
+    before_record(record.digest)
     try:
         repository.put_record(data)
     except BlobUnknownError:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep, read_own_
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publish import fetch, publish
 from lifecycle.cache.distributed.tags import Closed, Hint, group_of, read_tag, seen_of
-from lifecycle.cache.distributed.usage import BuildLease, announce, look, mark_used
+from lifecycle.cache.distributed.usage import BuildLease, announce, check_not_going, look, mark_used
 from lifecycle.errors import (
     CacheError,
     CorruptImageError,
@@ -162,9 +163,8 @@ class ConvergingSteps:
         try:
             mine, open_blob = own.packed(work_dir)
             record = mine.publication
-            names = announce(log, record.digest)
-            sent.append(publish(self.repository, record, open_blob))
-            outcome = propose(log, key, record.digest, names=names)
+            sent.append(publish(self.repository, record, open_blob, before_record=partial(announce, log)))
+            outcome = propose(log, key, record.digest, names=names, check=partial(check_not_going, record.digest))
         finally:
             shutil.rmtree(work_dir, ignore_errors=True)
         if outcome.value != record.digest:

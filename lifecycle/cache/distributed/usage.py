@@ -21,6 +21,8 @@ from lifecycle.model.step_record import MEDIA_PREFIX
 from lifecycle.oci.digest import Digest, is_digest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from lifecycle.cache.distributed.repository import Repository
     from lifecycle.cache.distributed.tag_log import KeptLog
 
@@ -108,16 +110,18 @@ def look(log: KeptLog, key: Digest, snapshot: frozenset[str]) -> tuple[Seen, fro
     return seen, names
 
 
-def announce(log: KeptLog, value: Digest) -> frozenset[str]:
-    """Say that a record is about to be published, and return a listing; raise ``CacheError`` while it is deleted.
-
-    Who deletes it says so first and looks for this afterwards, so one of the two sees the other.
-    """
+def announce(log: KeptLog, value: Digest) -> None:
+    """Say that a record is about to be published; ``check_not_going`` has to follow before anybody votes for it."""
     log.append(Used(value, log.now()).name)
-    names = log.names()
+
+
+def check_not_going(value: Digest, names: Iterable[str]) -> None:
+    """Raise ``CacheError`` where a listing that began after ``announce`` tells that the record is being deleted.
+
+    Who deletes it says so first and looks for the announcement afterwards, so one of the two sees the other.
+    """
     if any(isinstance(tag, Going) and tag.value == value for tag in _of_record("k", names)):
         raise CacheError(f"the record {value} is being deleted", remedy="the next build can publish it again")
-    return names
 
 
 def mark_used(log: KeptLog, value: Digest, names: frozenset[str]) -> None:
@@ -129,7 +133,7 @@ def mark_used(log: KeptLog, value: Digest, names: frozenset[str]) -> None:
             log.append(Used(value, now).name)
 
 
-def _of_record(kind: str, names: frozenset[str]) -> list[object]:
+def _of_record(kind: str, names: Iterable[str]) -> list[object]:
     return [read_retention_tag(name) for name in names if name.startswith(f"{kind}.")]
 
 

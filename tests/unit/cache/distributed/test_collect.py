@@ -4,6 +4,7 @@ import os
 import subprocess
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,7 @@ from lifecycle.cache.distributed.registry_repository import RegistryRepository
 from lifecycle.cache.distributed.retention import KeepPolicy, Limit, Policy, ReferenceKind
 from lifecycle.cache.distributed.tags import Accept, Ballot, Closed, Decided, First, Prepare, Stored, seen_of
 from lifecycle.cache.distributed.torn_tags import contents
-from lifecycle.cache.distributed.usage import LEASE_LENGTH, announce, begin_lease
+from lifecycle.cache.distributed.usage import LEASE_LENGTH, announce, begin_lease, check_not_going
 from lifecycle.errors import CacheError
 from lifecycle.images.registry.client import Limits, RegistryClient
 from lifecycle.images.registry.credentials import default_keychain
@@ -318,9 +319,11 @@ def test_a_record_that_is_going_is_not_published(directory):
     from lifecycle.cache.distributed.retention_tags import Going
 
     value = digest_of(b"value")
-    directory.repository.log.append(Going(value, directory.now).name)
+    log = directory.repository.log
+    log.append(Going(value, directory.now).name)
     with pytest.raises(CacheError, match="is being deleted"):
-        announce(directory.repository.log, value)
+        propose(log, digest_of(b"key"), value, names=frozenset(), check=partial(check_not_going, value))
+    assert not [name for name in log.names() if name.startswith("a.")]
 
 
 def test_names_of_others_are_left_alone(directory):

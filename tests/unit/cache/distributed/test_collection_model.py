@@ -74,12 +74,13 @@ def without_looking_for_uses(inventory, *arguments, **keywords):
         (Rules(lease_first=False), "is gone"),
         (Rules(snapshot_holds=False), "ended differently"),
         (Rules(announces=False), "is gone"),
+        (Rules(check=lambda _value, _names: None), "is gone"),
         pytest.param(Rules(closed_first=False), "is gone|two outcomes", marks=soak),
         (Rules(grace=0), "build .* uses a record that is gone"),
     ],
     ids=[
         "leases ignored", "leases ignored at closing", "not closed first", "not announced", "uses ignored",
-        "lease after listing", "snapshot given up", "publication not announced",
+        "lease after listing", "snapshot given up", "publication not announced", "deletion not looked for",
         "closing not waited for", "no grace",
     ],
 )  # fmt: skip
