@@ -73,7 +73,7 @@ def without_looking_for_uses(inventory, *arguments, **keywords):
         (Rules(next_round=without_looking_for_uses), "is gone"),
         (Rules(lease_first=False), "is gone"),
         (Rules(snapshot_holds=False), "ended differently"),
-        (Rules(announces=False), "is gone"),
+        pytest.param(Rules(announces=False), "is gone", marks=soak),
         (Rules(check=lambda _value, _names: None), "is gone"),
         pytest.param(Rules(closed_first=False), "is gone|two outcomes", marks=soak),
         (Rules(grace=0), "build .* uses a record that is gone"),
