@@ -39,7 +39,7 @@ from lifecycle.rules.environment import Phase
 from lifecycle.rules.exec_env import takes_part
 from lifecycle.rules.order import Composite, Entry, resolved_groups, with_system
 from lifecycle.rules.stacks import supports_stack
-from lifecycle.rules.targets import buildpack_targets, extension_targets, mismatch, satisfies
+from lifecycle.rules.targets import buildpack_targets, mismatch, satisfies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -210,21 +210,19 @@ class _Modules:
         return self._find(Entry(entry.within[-1]))[1]
 
     def _obstacle(self, module: Buildpack | Extension, api: BuildpackApi) -> str:
-        """Return why the module is not for the base image, ``""`` if it is."""
+        """Return why the module can't be for the base image, ``""`` if it may; extensions are all optional."""
         inputs = self._inputs
-        executables = _names_in(module.root / "bin")
         if isinstance(module, Extension):
-            targets = extension_targets(module.descriptor.targets, executables)
-        else:
-            stacks = module.descriptor.stacks
-            if not supports_stack(stacks, inputs.stack_id, platform_api=inputs.platform_api, buildpack_api=api):
-                return (
-                    f"stack {inputs.stack_id} is not among the stacks of the buildpack: "
-                    f"{', '.join(stack.id for stack in stacks)}"
-                )
-            targets = buildpack_targets(module.descriptor.targets, stacks, executables, api=api)
+            return ""
+        stacks = module.descriptor.stacks
+        if not supports_stack(stacks, inputs.stack_id, platform_api=inputs.platform_api, buildpack_api=api):
+            return (
+                f"stack {inputs.stack_id} is not among the stacks of the buildpack: "
+                f"{', '.join(stack.id for stack in stacks)}"
+            )
         if PlatformFeature.TARGETS not in inputs.platform_api or inputs.target is None:
             return ""
+        targets = buildpack_targets(module.descriptor.targets, stacks, _names_in(module.root / "bin"), api=api)
         return "" if satisfies(targets, inputs.target) else mismatch(targets, inputs.target)
 
 
@@ -233,6 +231,15 @@ def _names_in(directory: Path) -> frozenset[str]:
         return frozenset(path.name for path in directory.iterdir())
     except OSError:
         return frozenset()
+
+
+_Key = tuple[bool, str, str, bool]
+
+
+def _key(entry: Entry, component: _Component) -> _Key:
+    """Return what tells runs apart: the module, and whether it is refused for the base image."""
+    refused = bool(component.incompatible) and not entry.optional
+    return entry.extension, entry.element.id, entry.element.version, refused
 
 
 class _Runs:
@@ -250,14 +257,19 @@ class _Runs:
             target=inputs.target,
             exec_env=inputs.exec_env,
         )
-        self._results: dict[tuple[bool, str, str], Future[DetectRun]] = {}
+        self._results: dict[_Key, Future[DetectRun]] = {}
 
     def of(self, members: Sequence[tuple[Entry, _Component]]) -> list[Tried]:
-        """Run what was not run before, and return the results of all."""
+        """Run what was not run before, and return the results of all.
+
+        Only what a group can't do without has to be for the base image.  Reference: phase/detector.go, which lets
+        anything optional run; the specification says nothing of it.
+        """
         for entry, component in members:
-            key = (entry.extension, entry.element.id, entry.element.version)
+            key = _key(entry, component)
             if key not in self._results:
-                self._results[key] = self._pool.submit(self._detect, component)
+                unfit = "" if entry.optional else component.incompatible
+                self._results[key] = self._pool.submit(self._detect, component, unfit)
         return [
             Tried(
                 GroupElement(
@@ -268,14 +280,14 @@ class _Runs:
                     optional=entry.optional,
                 ),
                 entry.extension,
-                self._results[entry.extension, entry.element.id, entry.element.version].result(),
+                self._results[_key(entry, component)].result(),
             )
             for entry, component in members
         ]
 
-    def _detect(self, component: _Component) -> DetectRun:
-        if component.incompatible:
-            return DetectRun(ERROR, error=component.incompatible, incompatible=True)
+    def _detect(self, component: _Component, unfit: str) -> DetectRun:
+        if unfit:
+            return DetectRun(ERROR, error=unfit)
         try:
             with tempfile.TemporaryDirectory(prefix="plan.", ignore_cleanup_errors=True) as directory:
                 plan_path = Path(directory, "plan.toml")

@@ -28,16 +28,12 @@ ERROR = -1
 
 @dataclass(frozen=True, slots=True)
 class DetectRun:
-    """What came of ``bin/detect`` of a module, which is the same in every group.
-
-    ``incompatible`` tells that it was not run, because the module is not for the base image.
-    """
+    """What came of ``bin/detect`` of a module; it may not have been run, being for other base images."""
 
     code: int
     output: bytes = b""
     error: str = ""
     plan: BuildPlan = field(default_factory=BuildPlan)
-    incompatible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +166,7 @@ def _info(text: str) -> Line:
 def _outputs(tried: Tried) -> list[Line]:
     """Return the output and error of a run, shown to the user if the run errored."""
     run = tried.run
-    ordinary = run.code in {PASS, FAIL} or (run.incompatible and tried.element.optional)
-    level = logging.DEBUG if ordinary else logging.INFO
+    level = logging.DEBUG if run.code in {PASS, FAIL} else logging.INFO
     lines = []
     if run.output:
         lines.append(Line(level, f"======== Output: {tried} ========"))
@@ -183,15 +178,11 @@ def _outputs(tried: Tried) -> list[Line]:
 
 
 def _verdict(tried: Tried) -> Verdict:
-    """Return the verdict; an optional module that is not for the base image is left out.
-
-    Spec: buildpack.md "Phase #1: Detection".
-    """
-    optional = tried.element.optional
+    """Return the verdict.  Spec: buildpack.md "Phase #1: Detection"."""
     if tried.run.code == PASS:
         return Verdict.PASS
-    if tried.run.code == FAIL or (tried.run.incompatible and optional):
-        return Verdict.SKIP if optional else Verdict.FAIL
+    if tried.run.code == FAIL:
+        return Verdict.SKIP if tried.element.optional else Verdict.FAIL
     return Verdict.ERROR
 
 

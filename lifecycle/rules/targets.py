@@ -36,12 +36,6 @@ def buildpack_targets(
     return tuple(targets) or _of_stacks(stacks, api) or _of_build(executables)
 
 
-def extension_targets(targets: Sequence[Target], executables: Collection[str]) -> tuple[Target, ...]:
-    """Return the targets that an image extension declares, or what its executables tell, or any."""
-    inferred = Target(os="linux") if {"detect", "generate"} & set(executables) else Target()
-    return tuple(targets) or (inferred,)
-
-
 def _of_stacks(stacks: Sequence[StackEntry], api: BuildpackApi) -> tuple[Target, ...]:
     found = []
     for stack in stacks:

@@ -37,7 +37,6 @@ DIFFERENT = {
     "process-type-dot": "the reference's image can't be unpacked (ADR 0010)",
     "project-nanoseconds": "times are told to the microsecond (ADR 0010)",
     "target-without-arch": "the reference tells an empty architecture (ADR 0010)",
-    "targets-optional": "the reference runs an optional buildpack for another target (ADR 0010)",
     "targets-variant": "the reference has another key for the specification's variant (ADR 0010)",
     "toml-windows-lines": "lines in texts end with a line feed alone (ADR 0010)",
 }

@@ -96,7 +96,7 @@ def test_an_entry_is_looked_up_only_among_its_own_kind(builder):
 
 
 @pytest.mark.requirement("EXT-FILE-001", "EXT-FILE-002")
-def test_extension_toml_is_read_and_its_targets_count(builder):
+def test_extension_toml_is_read_and_its_targets_bar_what_is_optional_from_no_base_image(builder):
     toml = (
         "name = 'X'\nhomepage = 'https://x'\ndescription = 'd'\nkeywords = ['k']\n[[extension.licenses]]\n"
         "type = 'MIT'\n[[targets]]\nos = 'linux'\narch = 's390x'\n[[targets.distros]]\nname = 'u'\nversion = '1'\n"
@@ -108,5 +108,4 @@ def test_extension_toml_is_read_and_its_targets_count(builder):
     assert (descriptor.extension.name, descriptor.extension.homepage) == ("X", "https://x")
     assert descriptor.metadata == {"key": 1}
     assert descriptor.targets[0].distros[0].name == "u"
-    assert extensions(builder, "x", target=TargetData(os="linux", arch="amd64")) == []
-    assert extensions(builder, "x") == ["x"]
+    assert extensions(builder, "x", target=TargetData(os="linux", arch="amd64")) == ["x"]

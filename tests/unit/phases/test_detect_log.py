@@ -148,15 +148,6 @@ def test_an_error_is_shown_with_its_reason(add, tmp_path, caplog):
     assert str(caught.value) == "buildpack(s) failed with err"
 
 
-def test_an_optional_buildpack_for_another_target_is_no_more_than_skipped(add, tmp_path, caplog):
-    add("a", "", toml="[[targets]]\nos = 'windows'\n")
-    add("b", "")
-    caplog.set_level(logging.INFO, "lifecycle")
-    detected = run(tmp_path, "a? b", target=TargetData(os="linux", arch="amd64"))
-    assert logged(caplog) == [("I", "1 of 2 buildpacks participating"), ("I", "b 1")]
-    assert detected.attempts[0].elements[0].verdict is Verdict.SKIP
-
-
 def test_system_buildpacks_are_announced(add, tmp_path, caplog):
     for name in "abc":
         add(name, "")

@@ -10,7 +10,6 @@ from lifecycle.model.target import Distro, Target, TargetData
 from lifecycle.rules.targets import (
     buildpack_targets,
     complete_target,
-    extension_targets,
     lacks_distro,
     mismatch,
     satisfies,
@@ -89,15 +88,6 @@ def test_the_bionic_stack_is_a_target(api):
 def test_the_stack_star_matches_any_target(api):
     targets = buildpack_targets((), (StackEntry(id="*"),), {"build"}, api=api)
     assert satisfies(targets, TargetData(os="plan9", arch="mips"))
-
-
-@pytest.mark.parametrize(
-    ("executables", "expected"),
-    [({"detect"}, Target(os="linux")), ({"generate"}, Target(os="linux")), (set(), Target())],
-)
-def test_the_target_of_an_extension_follows_from_its_executables(executables, expected):
-    assert extension_targets((), executables) == (expected,)
-    assert extension_targets((BIONIC,), executables) == (BIONIC,)
 
 
 def test_a_mismatch_tells_both_sides():
