@@ -54,7 +54,7 @@ def make_release(
         )
     if importlib.util.find_spec("ziglang") is None:
         raise DistributionError(
-            "the compiler of the executables is missing, the package ziglang", remedy="pip install ziglang"
+            "the compiler of the executables is missing, the package ziglang", remedy="pip install 'cnb-lifecycle[dist]'"
         )
     descriptor = descriptor_text(__version__)
     images: dict[Target, NewImage] = {}

@@ -56,7 +56,7 @@ def compile_c(
     run_tool(
         command,
         purpose=f"{sources[0]} can't be compiled for {compiler_target}",
-        remedy="install the compiler with: pip install ziglang",
+        remedy="install a recent compiler: pip install 'cnb-lifecycle[dist]'",
         cwd=directory,
         environment=cache_variables(),
     )

@@ -13,6 +13,6 @@ def test_a_missing_compiler_is_told_before_anything_is_fetched(tmp_path, monkeyp
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     monkeypatch.setattr(sys, "version_info", (3, 11, 0))
     reports = []
-    with pytest.raises(DistributionError, match="ziglang; pip install ziglang"):
+    with pytest.raises(DistributionError, match=r"ziglang; pip install 'cnb-lifecycle\[dist\]'"):
         make_release((), tmp_path, phases=(), report=reports.append)
     assert reports == []
