@@ -1,13 +1,15 @@
 """Builders that share a cache end with one image, whatever their buildpacks do differently each time.
 
-CNB_SOAK=1 (`make soak`) takes more builders.
+CNB_SOAK=1 (`make soak`) takes more builders and kills; figures are printed where -rP shows them.
 """
 
 import os
 import random
 import shutil
 import signal
+import sys
 import time
+from collections import Counter
 
 import pytest
 
@@ -15,7 +17,7 @@ from parts.agreement import check_agreement, names_in_directory, names_in_regist
 from parts.builders import DIFFERING, Builders, check_chain, check_registry, write_buildpack
 
 SOAK = bool(os.environ.get("CNB_SOAK"))
-RACING = 16 if SOAK else 4
+RACING, KILLED = (16, 40) if SOAK else (4, 4)
 
 
 @pytest.fixture(params=["directory", "registry"])
@@ -147,13 +149,15 @@ def test_builders_and_a_registry_that_are_killed_leave_one_image(own_registry, t
     builders = Builders(tmp_path / "builders", f"{own_registry.host}/shared/steps")
     need_paths(Builders(tmp_path / "probe").build("probe"))
     running = {f"b{number}": builders.start(f"b{number}") for number in range(RACING)}
-    killed = 0
-    for _ in range(12 if SOAK else 4):
-        time.sleep(random.uniform(0.1, 0.6) if killed else 0.1)
+    killed = restarted = 0
+    for _ in range(KILLED):
+        time.sleep(random.uniform(0.1, 1.5 if SOAK else 0.6) if killed else 0.1)
         alive = [name for name, process in running.items() if process.poll() is None]
         if not alive:
             break
-        own_registry.restart()
+        if killed >= 2 * restarted:
+            own_registry.restart()
+            restarted += 1
         name = random.choice(alive)
         running[name].kill()
         running[name].wait()
@@ -161,7 +165,7 @@ def test_builders_and_a_registry_that_are_killed_leave_one_image(own_registry, t
         running[name] = builders.start(name)
         killed += 1
     assert killed
-    codes = {name: process.wait(timeout=900) for name, process in running.items()}
+    codes = {name: process.wait(timeout=1800) for name, process in running.items()}
     assert set(codes.values()) == {0}, [builders.log(name) for name, code in codes.items() if code]
     built = [builders.built(name) for name in running]
     assert not [each.settled for each in built if "unpublished" in str(each.settled)]
@@ -170,7 +174,11 @@ def test_builders_and_a_registry_that_are_killed_leave_one_image(own_registry, t
         check_chain(each)
     names = names_in_registry(own_registry.url, "shared/steps")
     assert len(check_agreement(names, [])) == 3
-    assert check_registry(own_registry.url, "shared/steps", names)
+    blobs = check_registry(own_registry.url, "shared/steps", names)
+    assert blobs
+    outcomes = Counter(row["outcome"] for each in built for row in each.settled.values())
+    told = f"killed: {killed} builders, the registry {restarted} times; {dict(outcomes)}, {blobs} blobs hashed again"
+    sys.stdout.write(f"{told}\n")
 
 
 def test_a_killed_builder_leaves_nothing_that_stops_the_next(tmp_path):

@@ -236,29 +236,13 @@ def walk(seed: int, *, rules: Rules, length: int = 160) -> set[str]:
     return way.world.reached
 
 
-class _Walk:
-    def __init__(self, chance: random.Random, rules: Rules) -> None:
-        self.chance = chance
-        self.world = World(chance, rules)
-        self.world.names = {Stored(LEFT).name}
-        beginning = chance.random()
-        if beginning < 0.5:
-            self.world.names |= {Stored(OLD).name, Decided(KEY, 0, OLD).name, Used(OLD, 1).name}
-        elif beginning < 0.8:
-            self.world.names.add(Accept(KEY, 0, Ballot(1, "deaddeaddea"), LEFT).name)
-        if 0.6 < beginning < 0.8:
-            self.world.ghosts[0] = Decided(KEY, 0, LEFT).name
-        same = chance.random() < 0.5
-        own = [LEFT, LEFT, digest_of(b"another")] if same else [digest_of(b"%d" % number) for number in range(3)]
-        chance.shuffle(own)
-        self.starts = [("build", value) for value in own[: chance.randint(1, 3)]]
-        self.starts += [("collect", "")] * chance.randint(1, 2)
-        if chance.random() < 0.5:
-            self.starts.append(("reader", ""))
-            self.world.grace = GRACE if rules.grace is None else rules.grace
-        else:
-            self.world.grace = chance.choice([0, GRACE])
-        chance.shuffle(self.starts)
+class _Stage:
+    """Actors, and what each of them is at."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.chance = world.chance
+        self.starts: list[tuple[str, str]] = []
         self.actors: dict[int, Actor] = {}
         self.kinds: dict[int, str] = {}
         self.waiting: dict[int, object] = {}
@@ -266,27 +250,7 @@ class _Walk:
         self.dead: list[int] = []
         self.started = self.last = 0
 
-    def step(self) -> None:
-        choice = self.chance.random()
-        world = self.world
-        if self.starts and (not self.actors or choice < 0.05):
-            self.start(*self.starts.pop())
-        elif choice < 0.12:
-            # Who only reads has no lease, and is trusted to be done before the time of grace is over.
-            if all(world.time < began + GRACE - 1 for began in world.readers.values()):
-                world.time += 1
-        elif choice < 0.14 and self.actors:
-            self.kill(self.chance.choice([*self.actors]))
-        elif choice < 0.15 and world.ghosts:
-            self.settle(self.chance.choice([*world.ghosts]))
-        elif choice < 0.17 and self.dead:
-            self.expire(self.chance.choice(self.dead))
-        elif self.actors:
-            if self.last not in self.actors or self.chance.random() > _SAME_AGAIN:
-                self.last = self.chance.choice([*self.actors])
-            self.act(self.last)
-
-    def start(self, kind: str, value: str) -> None:
+    def start(self, kind: str, value: str = "") -> int:
         self.started += 1
         number = self.started
         match kind:
@@ -298,6 +262,7 @@ class _Walk:
                 self.actors[number] = collector(self.world, number)
         self.kinds[number] = kind
         self.advance(number)
+        return number
 
     def kill(self, number: int) -> None:
         kind = self.kinds[number]
@@ -353,3 +318,84 @@ class _Walk:
     def forget(self, number: int) -> None:
         for table in (self.actors, self.kinds, self.waiting, self.begun):
             table.pop(number, None)
+
+
+class _Walk(_Stage):
+    def __init__(self, chance: random.Random, rules: Rules) -> None:
+        super().__init__(World(chance, rules))
+        self.world.names = {Stored(LEFT).name}
+        beginning = chance.random()
+        if beginning < 0.5:
+            self.world.names |= {Stored(OLD).name, Decided(KEY, 0, OLD).name, Used(OLD, 1).name}
+        elif beginning < 0.8:
+            self.world.names.add(Accept(KEY, 0, Ballot(1, "deaddeaddea"), LEFT).name)
+        if 0.6 < beginning < 0.8:
+            self.world.ghosts[0] = Decided(KEY, 0, LEFT).name
+        same = chance.random() < 0.5
+        own = [LEFT, LEFT, digest_of(b"another")] if same else [digest_of(b"%d" % number) for number in range(3)]
+        chance.shuffle(own)
+        self.starts += [("build", value) for value in own[: chance.randint(1, 3)]]
+        self.starts += [("collect", "")] * chance.randint(1, 2)
+        if chance.random() < 0.5:
+            self.starts.append(("reader", ""))
+            self.world.grace = GRACE if rules.grace is None else rules.grace
+        else:
+            self.world.grace = chance.choice([0, GRACE])
+        chance.shuffle(self.starts)
+
+    def step(self) -> None:
+        choice = self.chance.random()
+        world = self.world
+        if self.starts and (not self.actors or choice < 0.05):
+            self.start(*self.starts.pop())
+        elif choice < 0.12:
+            # Who only reads has no lease, and is trusted to be done before the time of grace is over.
+            if all(world.time < began + GRACE - 1 for began in world.readers.values()):
+                world.time += 1
+        elif choice < 0.14 and self.actors:
+            self.kill(self.chance.choice([*self.actors]))
+        elif choice < 0.15 and world.ghosts:
+            self.settle(self.chance.choice([*world.ghosts]))
+        elif choice < 0.17 and self.dead:
+            self.expire(self.chance.choice(self.dead))
+        elif self.actors:
+            if self.last not in self.actors or self.chance.random() > _SAME_AGAIN:
+                self.last = self.chance.choice([*self.actors])
+            self.act(self.last)
+
+
+class _Given(random.Random):
+    """Nobody thinks twice, and listings show nothing of what is on its way, unless `shows` is set."""
+
+    shows = False
+
+    def random(self) -> float:
+        return 0.0 if self.shows else 1.0
+
+
+class Stage(_Stage):
+    """Goes the way that a test says, in a cache without time of grace: what nobody needs goes once that is safe."""
+
+    def __init__(self, names: set[str], rules: Rules) -> None:
+        self._given = _Given()
+        super().__init__(World(self._given, rules, names=names, grace=0))
+
+    def until(self, number: int, kind: str) -> None:
+        """Let an actor go on until a name of this kind is on its way from it, or the next that it takes away."""
+        while not self._at(number).startswith(f"{kind}."):
+            self.go(number)
+
+    def go(self, number: int, steps: int = 1, *, shows: bool = False) -> None:
+        """Let an actor go on for so many steps, or to its end; `shows` what is on its way in its listings."""
+        self._given.shows = shows
+        for _ in range(steps):
+            if number in self.actors:
+                self.act(number)
+                self.world.check()
+        self._given.shows = False
+
+    def _at(self, number: int) -> str:
+        match self.waiting[number]:
+            case ("remove", name):
+                return name
+        return self.world.pending.get(number, "")

@@ -143,6 +143,7 @@ class FaultProxy(LoopbackServer):
         self.username = username
         self.password = password
         self._target_tls = target_tls
+        self._timeout: float | None = _TIMEOUT
         self._faults: list[Fault] = []
         self._faults_lock = threading.Lock()
 
@@ -184,9 +185,9 @@ class FaultProxy(LoopbackServer):
 
     def _pass_on(self, exchange: Exchange, action: Action | None) -> None:
         if self._target_tls is None:
-            connection = http.client.HTTPConnection(self.target, timeout=_TIMEOUT)
+            connection = http.client.HTTPConnection(self.target, timeout=self._timeout)
         else:
-            connection = http.client.HTTPSConnection(self.target, timeout=_TIMEOUT, context=self._target_tls)
+            connection = http.client.HTTPSConnection(self.target, timeout=self._timeout, context=self._target_tls)
         with contextlib.closing(connection):
             try:
                 if not self._send(connection, exchange, action):

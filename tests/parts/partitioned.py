@@ -12,37 +12,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from parts import proposer
-from parts.agreement import answers_of, names_in_registry
+from parts.agreement import names_in_registry
+from parts.crowd import Crowd
 from parts.registry import RegistryServer
-
-ROOT = Path(proposer.__file__).parents[2]
 
 
 def main(directory: str, target: str, direction: str, keys: str, cuts: str) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    answers = Path(directory) / "answers"
-    answers.mkdir()
     began = time.monotonic()
     with RegistryServer(Path(directory) / "registry") as registry:
         port = registry.host.rpartition(":")[2]
         rule = ["INPUT", "-i", "lo", "-p", "tcp", direction, port, "-j", target]
-        running = [
-            subprocess.Popen(
-                [sys.executable, proposer.__file__, f"{registry.url}/shared/steps", answers, f"w{number}", "0", keys],
-                cwd=ROOT,
-            )
-            for number in range(4)
-        ]
-        while not any("outcome" in each for each in answers_of(answers)):
-            time.sleep(0.02)
-        for _ in range(int(cuts)):
-            subprocess.run(["iptables", "-w", "-I", *rule], check=True)
-            time.sleep(random.uniform(0.3, 1.2))
-            subprocess.run(["iptables", "-w", "-D", *rule], check=True)
-            time.sleep(random.uniform(0.1, 0.5))
-        codes = [process.wait(timeout=600) for process in running]
-        assert not any(codes), codes
+        with Crowd(f"{registry.url}/shared/steps", Path(directory) / "answers", size=4, keys=int(keys)) as crowd:
+            crowd.disturb([], 0)
+            for _ in range(int(cuts)):
+                subprocess.run(["iptables", "-w", "-I", *rule], check=True)
+                time.sleep(random.uniform(0.3, 1.2))
+                subprocess.run(["iptables", "-w", "-D", *rule], check=True)
+                time.sleep(random.uniform(0.1, 0.5))
+            crowd.finish()
         names = names_in_registry(registry.url, "shared/steps")
     told = {"names": names, "cuts": int(cuts), "seconds": round(time.monotonic() - began, 1)}
     sys.stdout.write(f"{json.dumps(told)}\n")

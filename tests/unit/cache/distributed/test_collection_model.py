@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 
 from lifecycle.cache.distributed.collection import next_round
-from lifecycle.cache.distributed.tags import Decided
-from parts.collection_model import Rules, Wrong, walk
+from lifecycle.cache.distributed.retention_tags import Used
+from lifecycle.cache.distributed.tags import Decided, Stored
+from lifecycle.oci.digest import digest_of
+from parts.collection_model import KEY, LEFT, OLD, Rules, Stage, Wrong, walk
 
 SOAK = bool(os.environ.get("CNB_SOAK"))
 WALKS = 300_000 if SOAK else 800
-MUTANT_WALKS = 20_000
-
-soak = pytest.mark.skipif(not SOAK, reason="takes long to find: set CNB_SOAK=1")
+MUTANT_WALKS = 10_000
 
 
 def walks(count, rules):
@@ -70,20 +70,70 @@ def without_looking_for_uses(inventory, *arguments, **keywords):
         (Rules(next_round=without_leases_at_closing), "ended differently"),
         (Rules(next_round=without_closing), "is gone|two outcomes"),
         (Rules(next_round=without_announcing), "is gone"),
-        (Rules(next_round=without_looking_for_uses), "is gone"),
         (Rules(lease_first=False), "is gone"),
         (Rules(snapshot_holds=False), "ended differently"),
-        pytest.param(Rules(announces=False), "is gone", marks=soak),
-        (Rules(check=lambda _value, _names: None), "is gone"),
-        pytest.param(Rules(closed_first=False), "is gone|two outcomes", marks=soak),
         (Rules(grace=0), "build .* uses a record that is gone"),
     ],
     ids=[
-        "leases ignored", "leases ignored at closing", "not closed first", "not announced", "uses ignored",
-        "lease after listing", "snapshot given up", "publication not announced", "deletion not looked for",
-        "closing not waited for", "no grace",
+        "leases ignored", "leases ignored at closing", "not closed first", "not announced", "lease after listing",
+        "snapshot given up", "no grace",
     ],
 )  # fmt: skip
 def test_a_collection_that_lacks_a_part_goes_wrong(rules, wrong):
     with pytest.raises(Wrong, match=wrong):
         walks(MUTANT_WALKS, rules)
+
+
+def publish_before_the_last_look(rules):
+    """A build votes for a record that a dead one left, while a collector looks for the last time before deleting it."""
+    stage = Stage({Stored(LEFT).name}, rules)
+    collector = stage.start("collect")
+    stage.until(collector, "q")
+    stage.world.time += 1
+    stage.until(collector, "k")
+    build = stage.start("build", LEFT)
+    stage.until(build, "a")
+    stage.go(collector, 12)
+    stage.go(build, 40)
+    return stage.world.reached
+
+
+def publish_after_the_last_look(rules):
+    stage = Stage({Stored(LEFT).name}, rules)
+    collector = stage.start("collect")
+    stage.until(collector, "q")
+    stage.world.time += 1
+    stage.until(collector, "r")
+    build = stage.start("build", LEFT)
+    stage.go(build, 12)
+    stage.go(collector)
+    stage.go(build, 40)
+    return stage.world.reached
+
+
+def begin_while_a_closing_is_on_its_way(rules):
+    """A collector sees what another's closing leads to, and a build begins that does not see it."""
+    stage = Stage({Stored(OLD).name, Decided(KEY, 0, OLD).name, Used(OLD, 1).name}, rules)
+    first, second = stage.start("collect"), stage.start("collect")
+    stage.until(first, "x")
+    stage.go(second, 24, shows=True)
+    stage.world.time += 1
+    build = stage.start("build", digest_of(b"own"))
+    stage.go(build, 60)
+    return stage.world.reached
+
+
+@pytest.mark.parametrize(
+    ("way", "end", "mutant", "wrong"),
+    [
+        (publish_before_the_last_look, "made", Rules(announces=False), "is gone"),
+        (publish_before_the_last_look, "made", Rules(next_round=without_looking_for_uses), "is gone"),
+        (publish_after_the_last_look, "gave way", Rules(check=lambda _value, _names: None), "is gone"),
+        (begin_while_a_closing_is_on_its_way, "made", Rules(closed_first=False), "two outcomes"),
+    ],
+    ids=["publication not announced", "uses ignored", "deletion not looked for", "closing not waited for"],
+)
+def test_what_walks_seldom_come_upon_goes_wrong_on_the_way_that_leads_there(way, end, mutant, wrong):
+    assert end in way(Rules())
+    with pytest.raises(Wrong, match=wrong):
+        way(mutant)

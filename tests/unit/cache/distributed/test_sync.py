@@ -4,12 +4,7 @@ CNB_SOAK=1 (`make soak`) takes more proposers and keys.
 """
 
 import os
-import random
-import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -21,14 +16,12 @@ from lifecycle.cache.distributed.tags import Closed, Decided
 from lifecycle.cache.specification import read_repository
 from lifecycle.errors import CacheError, InvalidInputError
 from lifecycle.oci.digest import digest_of
-from parts import proposer
-from parts.agreement import answers_of, check_agreement
 from parts.builders import Builders
+from parts.crowd import Crowd
 from parts.etcd import Etcd
 
 SOAK = bool(os.environ.get("CNB_SOAK"))
 PROPOSERS, KEYS, KILLED = (16, 60, 40) if SOAK else (5, 8, 6)
-ROOT = Path(proposer.__file__).parents[2]
 ONE, OTHER = digest_of(b"one"), digest_of(b"other")
 RECORD = marker("of nothing")
 WAYS = ["directory", "tags", "cas", "immutable", "lock", "file"]
@@ -61,73 +54,31 @@ def test_an_acknowledged_name_is_in_every_later_listing_and_may_be_written_again
     assert abs(log.now() - time.time()) < 3600
 
 
-class Crowd:
-    """Proposers as processes that all go for the same keys."""
-
-    def __init__(self, place, answers, keys=KEYS):
-        self.command = [sys.executable, proposer.__file__, place, str(answers)]
-        self.answers, self.keys, self.running = answers, keys, []
-        answers.mkdir()
-
-    def __enter__(self):
-        for _ in range(PROPOSERS):
-            self.start()
-        return self
-
-    def __exit__(self, *_):
-        for process in self.running:
-            process.kill()
-            process.wait()
-
-    def start(self):
-        more = [f"w{len(self.running)}", "0", str(self.keys)]
-        self.running.append(subprocess.Popen([*self.command, *more], cwd=ROOT, stderr=subprocess.PIPE))
-
-    def alive(self):
-        return [process for process in self.running if process.poll() is None]
-
-    def kill_one(self):
-        if alive := self.alive():
-            random.choice(alive).kill()
-            self.start()
-
-    def wait_for_work(self):
-        while not any("outcome" in answer for answer in answers_of(self.answers)):
-            time.sleep(0.02)
-
-    def outcomes(self, log):
-        for process in self.running:
-            _, error = process.communicate(timeout=240)
-            assert process.returncode in {0, -signal.SIGKILL}, error.decode()
-        found = check_agreement(list(log.names()), answers_of(self.answers), votes=",sync=cas" not in self.command[2])
-        assert len(found) == self.keys
-        return found
-
-
 @every_way
 def test_processes_agree_while_some_are_killed(place, log_of, tmp_path):
     # Names of a directory stand in its directory "tags", which is what proposers are given.
-    with Crowd(f"{place}/tags" if place.startswith("/") else place, tmp_path / "answers") as crowd:
-        crowd.wait_for_work()
-        for _ in range(KILLED):
-            crowd.kill_one()
-            time.sleep(random.uniform(0.02, 0.15))
-        crowd.outcomes(log_of(place))
+    names = f"{place}/tags" if place.startswith("/") else place
+    with Crowd(names, tmp_path / "answers", size=PROPOSERS, keys=KEYS) as crowd:
+        crowd.disturb(["kill"], KILLED)
+        crowd.finish()
+    crowd.outcomes(log_of(place).names(), votes=",sync=cas" not in place)
 
 
 def test_processes_agree_while_the_lock_server_is_killed_and_goes_away(registry, tmp_path, log_of):
     (tmp_path / "etcd").mkdir()
     place = f"{registry.host}/sync/dead-locks-{tmp_path.name.lower()}"
-    with Etcd(tmp_path / "etcd") as own, Crowd(f"{place},sync=lock,url={own.url}", tmp_path / "answers") as crowd:
-        crowd.wait_for_work()
-        own.kill()
-        crowd.kill_one()
-        own.start()
-        crowd.kill_one()
-        own.kill()
-        found = crowd.outcomes(log_of(place))
+    with Etcd(tmp_path / "etcd") as own:
+        locked = f"{place},sync=lock,url={own.url}"
+        with Crowd(locked, tmp_path / "answers", size=PROPOSERS, keys=KEYS) as crowd:
+            crowd.disturb([], 0)
+            own.kill()
+            crowd.disturb(["kill"], 1)
+            own.start()
+            crowd.disturb(["kill"], 1)
+            own.kill()
+            crowd.finish()
+    crowd.outcomes(log_of(place).names())
     assert propose(log_of(place), digest_of(b"key 0"), ONE).value != ONE
-    assert len(found) == KEYS
 
 
 def test_a_holder_that_was_stopped_beyond_its_lease_loses_to_the_next_and_both_agree(etcd, registry, log_of):
