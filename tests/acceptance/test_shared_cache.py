@@ -106,7 +106,7 @@ def test_ignore_error_false_lets_such_a_build_fail(tmp_path, builders):
     need_paths(builders.build("one"))
     builders.repository += ",ignore-error=false"
     process = builders.start("other")
-    assert process.wait(timeout=120) != 0
+    assert process.wait(timeout=600) != 0
     assert "app directory" in builders.log("other")
 
 

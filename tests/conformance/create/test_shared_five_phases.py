@@ -12,6 +12,8 @@ from io import BytesIO
 
 import pytest
 
+from parts.signing_keys import SigningKeys
+
 RUNTIME = r"""
 cd "$CNB_LAYERS_DIR"
 mkdir -p tool ignored
@@ -35,7 +37,14 @@ LAUNCHED = RUNTIME.replace("build = true", "")
 
 @pytest.fixture
 def repository(request, builds):
-    return builds.place.root / "shared" if request.param == "directory" else f"{builds.repository}/shared"
+    match request.param:
+        case "directory":
+            return builds.place.root / "shared"
+        case "signed file":
+            keys = SigningKeys(builds.place.root)
+            keys.make("own")
+            return f"{builds.repository}/shared,sync=file,path={builds.place.root / 'names'}{keys.options('own')}"
+    return f"{builds.repository}/shared"
 
 
 @pytest.fixture
@@ -146,7 +155,7 @@ def collect(repository, *more):
     return sorted(row["buildpack"] for row in value["records"] if row["fate"] == "deleted")
 
 
-@pytest.mark.parametrize("repository", ["directory", "registry"], indirect=True)
+@pytest.mark.parametrize("repository", ["directory", "registry", "signed file"], indirect=True)
 def test_a_collection_after_builds_by_phases_keeps_what_the_kept_image_is_made_of(builds, repository):
     group(builds, "runtime", "deps", runtime=RUNTIME, deps=DEPS)
     made = {}

@@ -2,61 +2,43 @@
 
 import base64
 import json
-import shutil
 import subprocess
 
 import pytest
 
+from lifecycle.cache.distributed.collect import Collector
 from lifecycle.cache.distributed.open import open_repository
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publication import Publication
 from lifecycle.cache.distributed.publish import fetch_publication, publish
+from lifecycle.cache.distributed.retention import KeepPolicy, Limit, Policy, ReferenceKind
+from lifecycle.cache.distributed.signing import read_signing_key
+from lifecycle.cache.distributed.tags import Signed
 from lifecycle.cache.specification import read_repository, read_source
 from lifecycle.errors import InvalidInputError, UnsignedRecordError
 from lifecycle.oci.digest import digest_of
 from parts.builders import Builders
-
-if shutil.which("openssl") is None:
-    pytest.skip("openssl is not installed: apt-get install openssl", allow_module_level=True)
+from parts.shared_cache import SharedCache
+from parts.signing_keys import SigningKeys
 
 RECORD = Publication("application/x-test", b"{}", ())
 
 
-class Keys:
-    """Keys by openssl: `private` and `public` files by name."""
-
-    def __init__(self, directory):
-        self.directory = directory
-
-    def make(self, name, algorithm="ed25519"):
-        private, public = self.directory / f"{name}.key", self.directory / f"{name}.pub"
-        subprocess.run(
-            ["openssl", "genpkey", "-algorithm", algorithm, "-out", private], check=True, capture_output=True
-        )
-        subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
-        return private, public
-
-
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    made = Keys(tmp_path_factory.mktemp("keys"))
+    made = SigningKeys(tmp_path_factory.mktemp("keys"))
     for name in ("one", "other"):
         made.make(name)
     return made
 
 
-def signed(keys, name, *more):
-    """The keys of a cache whose builder signs as `name` and trusts `more` too."""
-    trusted = ":".join(str(keys.directory / f"{each}.pub") for each in (name, *more))
-    return f",sign-key={keys.directory / f'{name}.key'},verify-key={trusted}"
-
-
-@pytest.fixture(params=["directory", "registry"])
+@pytest.fixture(params=["directory", "registry", "file"])
 def place(request, tmp_path):
     if request.param == "directory":
         return str(tmp_path / "shared")
     registry = request.getfixturevalue("registry")
-    return f"{registry.host}/signed/{request.node.name.replace('[', '-').rstrip(']').lower()[-60:].strip('_-')}"
+    found = f"{registry.host}/signed/{request.node.name.replace('[', '-').rstrip(']').lower()[-60:].strip('_-')}"
+    return f"{found},sync=file,path={tmp_path / 'names'}" if request.param == "file" else found
 
 
 @pytest.fixture
@@ -65,37 +47,54 @@ def opened(registry_client):
 
 
 def test_a_record_is_believed_by_those_who_trust_its_signer_and_by_those_who_do_not_ask(place, keys, opened):
-    publish(opened(place + signed(keys, "one")), RECORD, {})
-    for reader in ("", signed(keys, "one"), signed(keys, "other", "one")):
+    publish(opened(place + keys.options("one")), RECORD, {})
+    for reader in ("", keys.options("one"), keys.options("other", "one")):
         assert fetch_publication(opened(place + reader), RECORD.digest) == RECORD
     with pytest.raises(UnsignedRecordError, match="no signature by a key that is trusted"):
-        fetch_publication(opened(place + signed(keys, "other")), RECORD.digest)
+        fetch_publication(opened(place + keys.options("other")), RECORD.digest)
 
 
 def test_an_unsigned_record_is_refused_with_that_reason(place, keys, opened):
     publish(opened(place), RECORD, {})
     with pytest.raises(UnsignedRecordError, match="no signature"):
-        fetch_publication(opened(place + signed(keys, "one")), RECORD.digest)
+        fetch_publication(opened(place + keys.options("one")), RECORD.digest)
+
+
+def test_a_collector_without_keys_deletes_signatures_with_their_records_and_leaves_those_of_kept_ones(
+    place, keys, opened, repository_of
+):
+    shared = SharedCache(opened(place + keys.options("one")))
+    tags = {}
+    for name in ("old", "kept"):
+        tags[name] = Signed(shared.record(name), read_signing_key(keys.directory / "one.key").public.name).name
+    shared.image("app", "kept", branch="main")
+    repository = repository_of(place)
+    assert set(tags.values()) <= repository.names()
+    policy = Policy(policies=(KeepPolicy(ReferenceKind.BRANCH, "main", Limit(), Limit(last=1)),), starts=0)
+    Collector(repository, policy, grace=0).run()
+    assert shared.there() == {"kept"}
+    assert repository.names() & {*tags.values()} == {tags["kept"]}
+    assert repository.tagged(tags["old"]) is None
 
 
 def test_the_signature_of_another_record_is_wrong(tmp_path, keys, opened):
     place = str(tmp_path / "shared")
     other = Publication("application/x-test", b'{"other": 1}', ())
     for record in (RECORD, other):
-        publish(opened(place + signed(keys, "one")), record, {})
+        publish(opened(place + keys.options("one")), record, {})
     tags = {path.name.split(".")[1]: path for path in (tmp_path / "shared" / "tags").iterdir() if path.name[0] == "s"}
     short = base64.urlsafe_b64encode(bytes.fromhex(RECORD.digest.removeprefix("sha256:"))).decode().rstrip("=")
     own, foreign = tags.pop(short), next(iter(tags.values()))
     for data in (foreign.read_bytes(), b"{}", own.read_bytes().replace(b'signature":"', b'signature":"!')):
         own.write_bytes(data)
         with pytest.raises(UnsignedRecordError, match="signature that is wrong"):
-            fetch_publication(opened(place + signed(keys, "one")), RECORD.digest)
-    assert fetch_publication(opened(place + signed(keys, "one")), other.digest) == other
+            fetch_publication(opened(place + keys.options("one")), RECORD.digest)
+    assert fetch_publication(opened(place + keys.options("one")), other.digest) == other
 
 
 def test_openssl_finds_the_signature_right(tmp_path, keys, opened):
     place = str(tmp_path / "shared")
-    publish(opened(place + signed(keys, "one")), RECORD, {})
+    publish(opened(place + keys.options("one")), RECORD, {})
     (tag,) = (path for path in (tmp_path / "shared" / "tags").iterdir() if path.name.startswith("s."))
     annotations = json.loads(tag.read_bytes())["annotations"]
     (signature,) = (value for name, value in annotations.items() if name.endswith(".signature"))
@@ -110,13 +109,13 @@ def test_openssl_finds_the_signature_right(tmp_path, keys, opened):
 def test_an_old_and_a_new_key_in_one_file_are_trusted_both(tmp_path, keys, opened):
     place, both = str(tmp_path / "shared"), tmp_path / "both.pub"
     both.write_text("".join((keys.directory / f"{name}.pub").read_text() for name in ("one", "other")))
-    publish(opened(place + signed(keys, "other")), RECORD, {})
+    publish(opened(place + keys.options("other")), RECORD, {})
     trusting = f"{place},sign-key={keys.directory / 'one.key'},verify-key={both}"
     assert fetch_publication(opened(trusting), RECORD.digest) == RECORD
 
 
 def test_a_reader_of_such_a_cache_needs_no_private_key(tmp_path, keys, opened, registry_client):
-    publish(opened(str(tmp_path / "shared") + signed(keys, "one")), RECORD, {})
+    publish(opened(str(tmp_path / "shared") + keys.options("one")), RECORD, {})
     for name, is_trusted in (("one", True), ("other", False)):
         text = f"type=distributed,ref={tmp_path / 'shared'},verify-key={keys.directory / f'{name}.pub'}"
         reader = open_repository(read_source(text), lambda: registry_client)
@@ -135,7 +134,7 @@ def test_a_key_that_is_none_is_told_and_nothing_of_it(tmp_path, keys, opened, ki
     if damage == "garbage":
         path.write_text("c2VjcmV0IGtleQ==")
     elif damage == "rsa":
-        path = Keys(tmp_path).make("rsa", "rsa")[index]
+        path = SigningKeys(tmp_path).make("rsa", "rsa")[index]
     elif damage == "swapped":
         path = keys.directory / ("one.pub" if index == 0 else "one.key")
     more = "" if kind == "sign-key" else f",sign-key={keys.directory / 'one.key'}"
@@ -159,7 +158,7 @@ def test_builders_that_sign_share_and_close_what_others_left_unsigned(tmp_path, 
         pytest.skip("this host lets builders see no common paths, so their steps have different keys")
     built = []
     for name, more in (("one", ("other",)), ("other", ("one",))):
-        builders.repository = place + signed(keys, name, *more)
+        builders.repository = place + keys.options(name, *more)
         built.append(builders.build(name, "--verbose"))
     one, other = built
     assert {row["outcome"] for row in one.settled.values()} == {"won"}
@@ -172,7 +171,7 @@ def test_builders_that_sign_share_and_close_what_others_left_unsigned(tmp_path, 
 
 
 def test_a_signed_outcome_is_proposed_only_with_its_signature(tmp_path, keys, opened):
-    repository = opened(str(tmp_path / "shared") + signed(keys, "one"))
+    repository = opened(str(tmp_path / "shared") + keys.options("one"))
     publish(repository, RECORD, {})
     assert propose(repository.log, digest_of(b"key"), RECORD.digest).value == RECORD.digest
     names = repository.log.names()
