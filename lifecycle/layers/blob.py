@@ -9,17 +9,16 @@ import contextlib
 import hashlib
 import os
 import tempfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol
 
-from lifecycle.errors import CorruptImageError, ExportError, UnsafeArchiveError
-from lifecycle.layers.zstd import Packer, is_zstd, unpacked
+from lifecycle.errors import ExportError, UnsafeArchiveError
+from lifecycle.layers import gzipped, zstd
 from lifecycle.oci.digest import DiffId, Digest, verified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from lifecycle.layers.source import LayerSource
 
@@ -28,8 +27,6 @@ MAX_UNCOMPRESSED = 1 << 38
 
 Compression = Literal["gzip", "zstd", "none"]
 
-_GZIP_HEADER = bytes.fromhex("1f8b08000000000004ff")
-_GZIP_MAGIC = b"\x1f\x8b"
 LONGEST_MAGIC = 4
 _CHUNK = 1 << 18
 _MODE = 0o644
@@ -92,9 +89,9 @@ def write_blob(source: LayerSource, directory: Path, *, compression: Compression
 
 def packing(head: bytes) -> Compression:
     """Say how something is packed that begins with ``head``, which has ``LONGEST_MAGIC`` bytes unless it is shorter."""
-    if head.startswith(_GZIP_MAGIC):
+    if gzipped.is_gzip(head):
         return "gzip"
-    return "zstd" if is_zstd(head) else "none"
+    return "zstd" if zstd.is_zstd(head) else "none"
 
 
 def decompressed(
@@ -119,9 +116,9 @@ def decompressed(
     bound = _Bound(limit, max_ratio, where)
     match packing(head):
         case "gzip":
-            yield from _gunzipped(whole, bound)
+            yield from _counted(whole, gzipped.unpacked, bound)
         case "zstd":
-            yield from _unzstd(whole, bound)
+            yield from _counted(whole, zstd.unpacked, bound)
         case "none":
             for chunk in whole:
                 bound.add(read=len(chunk), written=len(chunk))
@@ -176,9 +173,9 @@ class _Encoder(Protocol):
 def _encoder(compression: Compression, level: int) -> _Encoder:
     match compression:
         case "gzip":
-            return _Gzip(level)
+            return gzipped.Packer(level)
         case "zstd":
-            return Packer(level)
+            return zstd.Packer(level)
         case "none":
             return _Plain()
 
@@ -189,26 +186,6 @@ class _Plain:
 
     def end(self) -> bytes:
         return b""
-
-
-class _Gzip:
-    """One gzip member, with a header that says nothing of file or time."""
-
-    def __init__(self, level: int) -> None:
-        self._deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
-        self._crc = 0
-        self._size = 0
-        self._pending = _GZIP_HEADER
-
-    def encode(self, data: bytes) -> bytes:
-        self._crc = zlib.crc32(data, self._crc)
-        self._size += len(data)
-        pending, self._pending = self._pending, b""
-        return pending + self._deflate.compress(data)
-
-    def end(self) -> bytes:
-        trailer = self._crc.to_bytes(4, "little") + (self._size % (1 << 32)).to_bytes(4, "little")
-        return self._pending + self._deflate.flush() + trailer
 
 
 class _Bound:
@@ -233,38 +210,15 @@ class _Bound:
             raise UnsafeArchiveError(f"unpacks to more than {self._max_ratio} times its size", where=self.where)
 
 
-def _gunzipped(chunks: Iterable[bytes], bound: _Bound) -> Iterator[bytes]:
-    """Yield the content of all members of a gzip stream."""
-    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    try:
-        for chunk in chunks:
-            bound.add(read=len(chunk))
-            data = chunk
-            while data:
-                if member.eof:
-                    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
-                out = member.decompress(data, _CHUNK)
-                data = member.unused_data if member.eof else member.unconsumed_tail
-                while out:
-                    bound.add(written=len(out))
-                    yield out
-                    # What did not fit into the last piece may wait inside zlib with no input left.
-                    out = b"" if data or member.eof else member.decompress(b"", _CHUNK)
-    except zlib.error as error:
-        raise CorruptImageError(f"is not a valid gzip stream: {error}", where=bound.where) from error
-    if not member.eof:
-        raise CorruptImageError("is a truncated gzip stream", where=bound.where)
+def _counted(chunks: Iterable[bytes], unpack: Callable[..., Iterator[bytes]], bound: _Bound) -> Iterator[bytes]:
+    """Yield what ``unpack`` makes of the chunks, within the bound."""
 
-
-def _unzstd(chunks: Iterable[bytes], bound: _Bound) -> Iterator[bytes]:
-    """Yield the content of all frames of a zstd stream."""
-
-    def counted() -> Iterator[bytes]:
+    def read() -> Iterator[bytes]:
         for chunk in chunks:
             bound.add(read=len(chunk))
             yield chunk
 
-    for content in unpacked(counted(), where=bound.where):
+    for content in unpack(read(), where=bound.where):
         bound.add(written=len(content))
         yield content
 
