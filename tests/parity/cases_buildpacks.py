@@ -329,14 +329,15 @@ CASES = (
     Case("toml-windows-lines", "TOML with Windows line ends, one of them in a text.", buildpacks=(_buildpack("", **{"a.toml": '[types]\r\nlaunch = true\r\n[metadata]\r\nx = """a\r\nb"""\r\n', "a/x": "x"}),), apis=("0.15",)),
     Case("toml-latin-1", "TOML that is not UTF-8.", buildpacks=(Buildpack(out=listed({"a.toml": b"# \xe9\n"})),), apis=("0.15",), fails=True),
     Case("outside-of-its-layers", "A buildpack that writes into other directories of the build, and changes the app.", buildpacks=(Buildpack(script=ELSEWHERE),), apis=("0.15",)),
-    Case("environment-cleared", "A buildpack with clear-env; the builder's own environment.", buildpacks=(
+    # A creator that root starts takes HOME from the user that it becomes, a builder has its own.
+    Case("environment-cleared", "A buildpack with clear-env; the builder's own environment.", creator=False, buildpacks=(
         _buildpack("", identifier="a/a", **{"e.toml": "[types]\nbuild = true\n", "e/env/X": "x"}),
         Buildpack(descriptor="clear-env = true\n", out=listed({"e.toml": LAUNCH_LAYER, "e/": ""}), script=TOLD),
     ), apis=("0.7", "0.15"), env={"FOO": "bar", "CNB_OWN": "x", "http_proxy": "p", "LD_LIBRARY_PATH": "/l", "CNB_STACK_ID": "s"}, files={
         "platform/env/FROM_PLATFORM": "p", "platform/env/HOME": "/h", "platform/env/LD_LIBRARY_PATH": "/q", "cnb/build-config/env/A.append": "x", "cnb/build-config/env/A.delim": ":",
         "cnb/build-config/env/B": "b\n", "cnb/build-config/env/C.default": "c", "cnb/build-config/env/FROM_PLATFORM.append": "+",
     }),
-    Case("environment-odd", "Files of variables with odd names and contents.", buildpacks=(
+    Case("environment-odd", "Files of variables with odd names and contents.", creator=False, buildpacks=(
         Buildpack("a/a", out=listed({"e.toml": "[types]\nbuild = true\n", "e/env/.append": "x", "e/env/x.y.append": "1", "e/env/X.foo": "q", "e/env/D.delim": "::", "e/env/D.append": "d", "e/env/D.prepend": "e", "e/env/D.override": "z", "e/env/sub/x": "y", "e/env.build/PATH.prepend": "/q", "e/env.build/PATH.delim": ";", "e/env/E": "", "e/env/NL.override": "a\nb\n", "e/env/sp ace": "v", "e/env/BYTES": b"\xff\xfe"})),
         Buildpack(out=listed({"e.toml": LAUNCH_LAYER, "e/": ""}), script=TOLD),
     ), apis=("0.15",), files={"platform/env/NL": "a\nb\n", "platform/env/EMPTY": "", "platform/env/D": "D", "platform/env/lower.override": "q", "platform/env/dir/x": "x"}),

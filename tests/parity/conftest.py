@@ -1,12 +1,11 @@
 """Runs of both lifecycles for the tests of parity."""
 
 import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from parity import runner
+from parts.temporary import let_others_enter
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,10 +26,7 @@ def new_root(tmp_path_factory):
 
     def make():
         root = tmp_path_factory.mktemp("root")
-        for each in (root, root.parent, root.parent.parent):
-            # The user of the build is another one than root; a --basetemp may lie in the directory of all.
-            if each != Path(tempfile.gettempdir()):
-                each.chmod(0o755)
+        let_others_enter(root, tmp_path_factory.getbasetemp())
         made.append(root)
         return root
 

@@ -1,4 +1,4 @@
-"""Prints the directory where tests should put their files: in memory, where there is enough, else where all programs do."""
+"""Where tests put their files: in memory, where there is enough, else where all programs do.  As a program it says so."""
 
 import os
 import stat
@@ -18,6 +18,16 @@ _FORBIDS = os.ST_RDONLY | os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC
 def directory() -> str:
     """Return ``TMPDIR`` if it is given; ``/dev/shm`` only if it is large, and all can be made and started there."""
     return os.environ.get("TMPDIR") or (str(_IN_MEMORY) if _is_good() else tempfile.gettempdir())
+
+
+def let_others_enter(path: Path, base: Path) -> None:
+    """Let the user of a build, who is not root, enter a directory below ``base``, the one that pytest made.
+
+    What lies above pytest's directories is not ours to change: with ``--basetemp`` it may be /tmp itself.
+    """
+    above = [base.parent] if base.parent.name.startswith("pytest-") else []
+    for each in (path, base, *above):
+        each.chmod(0o755)
 
 
 def _is_good() -> bool:

@@ -7,16 +7,16 @@ import pytest
 
 from parity import building, runner
 from parity.cases import CASES
+from parts.temporary import let_others_enter
 
 SHARED = ("layers", "workspace", "cache", "layout", "platform", "cnb", "etc")
 API = "0.15"
 
 
 @pytest.fixture
-def roots(tmp_path):
+def roots(tmp_path, tmp_path_factory):
     """Make roots of containers, which the user of the build may enter."""
-    for each in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        each.chmod(0o755)
+    let_others_enter(tmp_path, tmp_path_factory.getbasetemp())
     problem = runner.obstacle(tmp_path / "probe")
     if problem:
         pytest.skip(f"phases need a view of the file system of their own, which this host refuses: {problem}")
