@@ -351,13 +351,13 @@ def test_a_cached_layer_is_used_until_it_is_too_old(situation):
 
 
 def test_a_signal_ends_the_command_and_leaves_nothing(situation):
-    situation.extensions("USER root\nRUN echo $$ > /workspace/pid; echo =started=; exec sleep 300\n")
+    situation.extensions("USER root\nRUN echo $$ > /workspace/new && mv /workspace/new /workspace/pid; exec sleep 300\n")
+    written = situation.container.app / "pid"
     with ThreadPoolExecutor(max_workers=1) as pool:
         ended = pool.submit(situation.run)
-        output = Path(f"{situation.container.root}.output")
-        while not ended.done() and not (output.exists() and "\n=started=" in output.read_text()):
+        while not ended.done() and not written.exists():
             time.sleep(0.01)
-        command = int((situation.container.app / "pid").read_text())
+        command = int(written.read_text())
         parent = Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1]
         os.kill(int(parent), signal.SIGTERM)
         assert ended.result().code == 128 + signal.SIGTERM
