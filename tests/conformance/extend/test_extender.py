@@ -351,7 +351,9 @@ def test_a_cached_layer_is_used_until_it_is_too_old(situation):
 
 
 def test_a_signal_ends_the_command_and_leaves_nothing(situation):
-    situation.extensions("USER root\nRUN echo $$ > /workspace/new && mv /workspace/new /workspace/pid; exec sleep 300\n")
+    situation.extensions(
+        "USER root\nRUN echo $$ > /workspace/new && mv /workspace/new /workspace/pid; exec sleep 300\n"
+    )
     written = situation.container.app / "pid"
     with ThreadPoolExecutor(max_workers=1) as pool:
         ended = pool.submit(situation.run)
