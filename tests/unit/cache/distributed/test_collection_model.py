@@ -16,7 +16,7 @@ from lifecycle.oci.digest import digest_of
 from parts.collection_model import KEY, LEFT, OLD, Rules, Stage, Wrong, walk
 
 SOAK = bool(os.environ.get("CNB_SOAK"))
-WALKS = 300_000 if SOAK else 800
+WALKS = 60_000 if SOAK else 800
 MUTANT_WALKS = 10_000
 
 
