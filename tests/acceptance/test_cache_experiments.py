@@ -93,7 +93,7 @@ class TestClocks:
             for number, clock in enumerate(clocks)
         ]
         try:
-            assert {process.wait(timeout=300) for process in running} == {0}
+            assert {process.wait(timeout=900) for process in running} == {0}
         finally:
             end(running)
         return answers_of(answers)
@@ -159,7 +159,7 @@ def test_a_registry_that_collects_its_garbage_beside_builds_costs_time_and_no_ri
         while any(process.poll() is None for process in processes.values()):
             time.sleep(random.uniform(0, 0.3))
             command = [docker_registry(), "garbage-collect", "-m", str(own_registry.directory / "config.yml")]
-            subprocess.run(command, capture_output=True, timeout=120, check=False)
+            subprocess.run(command, capture_output=True, timeout=900, check=False)
         assert {process.wait() for process in processes.values()} == {0}, [shared.log(name) for name in names]
         made += [shared.built(name) for name in names]
     own_registry.restart()
@@ -320,6 +320,6 @@ def test_a_stopped_builder_that_wakes_up_takes_over_what_was_decided_meanwhile(o
     other = shared.build("other")
     need_paths(other)
     process.send_signal(signal.SIGCONT)
-    assert process.wait(timeout=240) == 0
+    assert process.wait(timeout=900) == 0
     assert shared.built("sleeper").digest == other.digest
     checked(own_registry, shared, "sleeper", "other")

@@ -106,7 +106,7 @@ def test_ignore_error_false_lets_such_a_build_fail(tmp_path, builders):
     need_paths(builders.build("one"))
     builders.repository += ",ignore-error=false"
     process = builders.start("other")
-    assert process.wait(timeout=600) != 0
+    assert process.wait(timeout=900) != 0
     assert "app directory" in builders.log("other")
 
 
@@ -134,7 +134,7 @@ def test_a_cache_out_of_reach_costs_nothing_but_the_sharing(tmp_path):
 
 def test_builders_that_race_end_with_one_image(builders):
     processes = {f"b{number}": builders.start(f"b{number}") for number in range(RACING)}
-    assert {process.wait(timeout=600) for process in processes.values()} == {0}
+    assert {process.wait(timeout=900) for process in processes.values()} == {0}
     built = [builders.built(name) for name in processes]
     need_paths(*built)
     assert len({each.digest for each in built}) == 1
@@ -216,7 +216,7 @@ def test_builders_killed_before_any_write_or_request_leave_the_next_ones_whole(r
     for point in POINTS[place]:
         inject = f"inject={CALLS[place]}:signal=SIGKILL:when={point}"
         watched = (strace, "-o", "/dev/null", "-e", f"trace={CALLS[place]}", "-e", inject)
-        code = builders.start("victim", under=watched).wait(timeout=120)
+        code = builders.start("victim", under=watched).wait(timeout=900)
         if "ptrace" in builders.log("victim").lower():
             pytest.skip("strace may not trace processes here")
         killed += code != 0
