@@ -1,7 +1,7 @@
 """Our buildpacks with the registries that they are for: an app is built twice, started and asked.
 
-The second build has to take every layer from the first. The contract of buildpacks, which builds more often, takes what
-the registries have from a mirror that asks them once.
+The buildpacks are packages, as pack takes them. The second build has to take every layer from the first. The contract
+of buildpacks, which builds more often, takes what the registries have from a mirror that asks them once.
 """
 
 from __future__ import annotations
@@ -68,17 +68,21 @@ def lifecycle(tmp_path):
 
 @pytest.fixture
 def built_twice(lifecycle, tmp_path):
-    """Build an app twice and return the log of the second build."""
+    """Build an app twice with packages of the buildpacks and return the log of the second build."""
+
+    def done(*arguments):
+        process = lifecycle(*arguments)
+        log, _ = process.communicate()
+        assert process.returncode == 0, log
+        return log
 
     def build(files, *buildpacks):
         app = written(tmp_path / "app", files)
-        named = [word for each in buildpacks for word in ("--buildpack", BUILDPACKS / each)]
-        logs = []
-        for _ in range(2):
-            process = lifecycle("build", app, *named)
-            log, _ = process.communicate()
-            assert process.returncode == 0, log
-            logs.append(log)
+        packages = {each: tmp_path / f"{each}.cnb" for each in buildpacks}
+        for each, package in packages.items():
+            done("buildpack", "package", BUILDPACKS / each, "--output", package)
+        named = [word for package in packages.values() for word in ("--buildpack", package)]
+        logs = [done("build", app, *named) for _ in range(2)]
         first, second = (line for log in logs for line in log.splitlines() if line.startswith("image id"))
         assert first == second
         assert "every layer was reused" in logs[1], logs[1]

@@ -2,6 +2,8 @@
 
 import os
 import platform
+import signal
+import sys
 
 import bottle
 import waitress
@@ -26,5 +28,7 @@ def greeting(name: str = "world") -> str:
 
 
 if __name__ == "__main__":
+    # The first process of a container gets no signal that it has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     port = int(os.environ.get("PORT", "8080"))
     waitress.serve(app, host=os.environ.get("HOST", "0.0.0.0"), port=port)  # noqa: S104  # a container's own address
