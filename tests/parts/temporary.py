@@ -4,6 +4,7 @@ import os
 import stat
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 
 _IN_MEMORY = Path("/dev/shm")  # the kernel's own
@@ -25,7 +26,7 @@ def let_others_enter(path: Path, base: Path) -> None:
 
     What lies above pytest's directories is not ours to change: with ``--basetemp`` it may be /tmp itself.
     """
-    above = [base.parent] if base.parent.name.startswith("pytest-") else []
+    above = takewhile(lambda each: each.name.startswith("pytest-"), base.parents)
     for each in (path, base, *above):
         each.chmod(0o755)
 

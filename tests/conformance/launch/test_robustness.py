@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
-import tempfile
 import time
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from parts.temporary import let_others_enter
 
 ENV_COMMAND = 'command = ["env", "-0"]\ndirect = true'
 
@@ -216,18 +217,19 @@ def test_a_loop_of_links_is_an_error_that_names_it(image: Any, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["a_b/l/env", "a_b/l/env.launch", "a_b/l/exec.d", "a_b", "a_b/l/env/A"])
-def test_what_can_not_be_read_is_an_error_that_names_it(image: Any, name: str, as_another_user: dict[str, Any]) -> None:
+def test_what_can_not_be_read_is_an_error_that_names_it(
+    image: Any, name: str, as_another_user: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
     image.file("a_b/l/env/A", "x")
     image.file("a_b/l/env.launch/A", "x")
     image.execd("a_b/l/exec.d/1", "true")
-    for place in (image.root, image.launcher.parent):
-        for directory in takewhile(lambda path: path != Path(tempfile.gettempdir()), (place, *place.parents)):
-            directory.chmod(0o755)
+    launcher = shutil.copy(image.launcher, image.root / "launcher")
+    let_others_enter(image.root, tmp_path_factory.getbasetemp())
     hidden = image.layers / name
     before = hidden.stat().st_mode
     hidden.chmod(0)
     try:
-        done = subprocess.run(["x", "--", "true"], executable=image.launcher, env=image.variables(), capture_output=True, text=True, check=False,
+        done = subprocess.run(["x", "--", "true"], executable=launcher, env=image.variables(), capture_output=True, text=True, check=False,
                               **as_another_user)  # fmt: skip
     finally:
         hidden.chmod(before)
