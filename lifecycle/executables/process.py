@@ -170,7 +170,7 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
         if command.leaves_nothing:
             _output_until_end(process, stream.fileno(), output)
         else:
-            while chunk := os.read(stream.fileno(), _CHUNK):
+            while chunk := _read(stream.fileno()):
                 output(chunk)
     return process.returncode
 
@@ -196,6 +196,18 @@ def _remedy(path: Path, error: OSError) -> str:
         return "its first line ends in CR LF: save it with Unix line ends"
     interpreter = os.fsdecode(first[2:].split()[0]) if first[2:].split() else ""
     return f"its first line names the interpreter {interpreter!r}, which is not there"
+
+
+def _read(stream: int) -> bytes:
+    """Return what comes next, nothing at the end.
+
+    It waits in steps, between which Python handles signals: one that comes just before a wait does not end it.
+    """
+    poll = select.poll()
+    poll.register(stream, select.POLLIN)
+    while not poll.poll(_LOOK_EVERY):
+        pass
+    return os.read(stream, _CHUNK)
 
 
 def _output_until_end(process: subprocess.Popen[bytes], stream: int, output: Callable[[bytes], None]) -> None:

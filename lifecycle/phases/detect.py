@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     from lifecycle.model.target import TargetData
 
 _LOG = logging.getLogger(__name__)
+
+_STEP = 0.5
+"""Seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +283,7 @@ class _Runs:
                     optional=entry.optional,
                 ),
                 entry.extension,
-                self._results[_key(entry, component)].result(),
+                _result(self._results[_key(entry, component)]),
             )
             for entry, component in members
         ]
@@ -316,6 +319,13 @@ class _Runs:
         if status < 0:
             return DetectRun(ERROR, output, f"killed by signal {signal.strsignal(-status) or -status}")
         return _judged(component, status, output, plan_path)
+
+
+def _result(future: Future[DetectRun]) -> DetectRun:
+    """Wait for a run, in steps between which Python handles signals: one that comes just before a wait doesn't end it."""
+    while not wait((future,), timeout=_STEP).done:
+        pass
+    return future.result()
 
 
 def _judged(component: _Component, status: int, output: bytes, plan_path: Path) -> DetectRun:
