@@ -322,7 +322,7 @@ class _Runs:
 
 
 def _result(future: Future[DetectRun]) -> DetectRun:
-    """Wait for a run, in steps between which Python handles signals: one that comes just before a wait doesn't end it."""
+    """Wait for a run, in steps between which Python handles signals: one just before a wait does not end it."""
     while not wait((future,), timeout=_STEP).done:
         pass
     return future.result()
