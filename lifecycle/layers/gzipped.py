@@ -56,8 +56,8 @@ class Packer:
     """Packs a stream into one gzip member, whose header says nothing of file or time; ``level`` is 1 to 9.
 
     What does not shrink is stored: jars, wheels and archives, with which deflate takes twice as long as with text.
-    The output follows from the data, however it is cut into chunks, and from the version of zlib.  Faster libraries
-    (ISA-L, zlib-ng) give other bytes on other processors, and builders would no longer agree on a manifest.
+    The output follows from the data, however it is cut into chunks, and from the version of zlib.  ISA-L is faster
+    and gives other bytes on other processors, so that builders would not agree on a manifest.
     """
 
     def __init__(self, level: int) -> None:
