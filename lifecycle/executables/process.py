@@ -167,11 +167,7 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
         stream = process.stdout
         if stream is None:
             raise AssertionError
-        if command.leaves_nothing:
-            _output_until_end(process, stream.fileno(), output)
-        else:
-            while chunk := _read(stream.fileno()):
-                output(chunk)
+        _pass_on(process, stream.fileno(), output, leaves_nothing=command.leaves_nothing)
     return process.returncode
 
 
@@ -198,31 +194,25 @@ def _remedy(path: Path, error: OSError) -> str:
     return f"its first line names the interpreter {interpreter!r}, which is not there"
 
 
-def _read(stream: int) -> bytes:
-    """Return what comes next, nothing at the end.
+def _pass_on(
+    process: subprocess.Popen[bytes], stream: int, output: Callable[[bytes], None], *, leaves_nothing: bool
+) -> None:
+    """Pass on what is printed until nobody can print any more; what ``leaves_nothing`` has its children killed then.
 
     It waits in steps, between which Python handles signals: one that comes just before a wait does not end it.
     """
     poll = select.poll()
     poll.register(stream, select.POLLIN)
-    while not poll.poll(_LOOK_EVERY):
-        pass
-    return os.read(stream, _CHUNK)
-
-
-def _output_until_end(process: subprocess.Popen[bytes], stream: int, output: Callable[[bytes], None]) -> None:
-    """Pass on what is printed until the process has ended, then kill its children and pass on the rest."""
-    poll = select.poll()
-    poll.register(stream, select.POLLIN)
     ended = False
-    while poll.poll(_LOOK_EVERY) or not ended:
-        if poll.poll(0):
+    while (readable := poll.poll(_LOOK_EVERY)) or not ended:
+        if readable:
             chunk = os.read(stream, _CHUNK)
             if not chunk:
                 break
             output(chunk)
-        elif process.poll() is not None:
+        elif leaves_nothing and process.poll() is not None:
             _send(process, signal.SIGKILL)
             ended = True
-    process.wait()
-    _send(process, signal.SIGKILL)
+    if leaves_nothing:
+        process.wait()
+        _send(process, signal.SIGKILL)

@@ -5,7 +5,6 @@ The specification lets unknown keys be, so this is no error; a key that is a let
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,7 +13,7 @@ from pydantic import BaseModel
 from lifecycle.files.explanation import key_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _ALIKE = 0.8
 """How much of two keys has to agree, by ``difflib``."""
@@ -29,10 +28,8 @@ def misspelled(
     for key, value in table.items():
         field = fields.get(key.lower())
         if field is None:
-            yield from (
-                (key_path((*at, key)), meant)
-                for meant in difflib.get_close_matches(key.lower(), sorted(absent), n=1, cutoff=_ALIKE)
-            )
+            for meant in _alike(key.lower(), absent):
+                yield key_path((*at, key)), meant
             continue
         inner = _table_model(field.annotation)
         if inner is None:
@@ -41,6 +38,13 @@ def misspelled(
         for index, row in rows:
             if isinstance(row, Mapping):
                 yield from misspelled(inner, row, (*at, key) if index is None else (*at, key, index))
+
+
+def _alike(key: str, known: Iterable[str]) -> list[str]:
+    """Return the one that is most like a key, if any is."""
+    import difflib  # noqa: PLC0415  # few files have a key that is unknown
+
+    return difflib.get_close_matches(key, sorted(known), n=1, cutoff=_ALIKE)
 
 
 def _table_model(annotation: Any) -> type[BaseModel] | None:

@@ -236,15 +236,6 @@ def _names_in(directory: Path) -> frozenset[str]:
         return frozenset()
 
 
-_Key = tuple[bool, str, str, bool]
-
-
-def _key(entry: Entry, component: _Component) -> _Key:
-    """Return what tells runs apart: the module, and whether it is refused for the base image."""
-    refused = bool(component.incompatible) and not entry.optional
-    return entry.extension, entry.element.id, entry.element.version, refused
-
-
 class _Runs:
     """The runs of ``bin/detect``: in parallel, and one for each module however many groups have it."""
 
@@ -260,19 +251,11 @@ class _Runs:
             target=inputs.target,
             exec_env=inputs.exec_env,
         )
-        self._results: dict[_Key, Future[DetectRun]] = {}
+        self._results: dict[tuple[bool, str, str, str], Future[DetectRun]] = {}
 
     def of(self, members: Sequence[tuple[Entry, _Component]]) -> list[Tried]:
-        """Run what was not run before, and return the results of all.
-
-        Only what a group can't do without has to be for the base image.  Reference: phase/detector.go, which lets
-        anything optional run; the specification says nothing of it.
-        """
-        for entry, component in members:
-            key = _key(entry, component)
-            if key not in self._results:
-                unfit = "" if entry.optional else component.incompatible
-                self._results[key] = self._pool.submit(self._detect, component, unfit)
+        """Run what was not run before, and return the results of all."""
+        begun = [self._begin(entry, component) for entry, component in members]
         return [
             Tried(
                 GroupElement(
@@ -283,10 +266,22 @@ class _Runs:
                     optional=entry.optional,
                 ),
                 entry.extension,
-                _result(self._results[_key(entry, component)]),
+                _result(run),
             )
-            for entry, component in members
+            for (entry, component), run in zip(members, begun, strict=True)
         ]
+
+    def _begin(self, entry: Entry, component: _Component) -> Future[DetectRun]:
+        """Return the run of a module, begun unless it was before.
+
+        Only what a group can't do without has to be for the base image.  Reference: phase/detector.go, which lets
+        anything optional run; the specification says nothing of it.
+        """
+        unfit = "" if entry.optional else component.incompatible
+        key = (entry.extension, entry.element.id, entry.element.version, unfit)
+        if key not in self._results:
+            self._results[key] = self._pool.submit(self._detect, component, unfit)
+        return self._results[key]
 
     def _detect(self, component: _Component, unfit: str) -> DetectRun:
         if unfit:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import encodings.idna  # noqa: F401  # what the library loads late is not there in a container
 import gc
 import http.cookiejar  # noqa: F401
@@ -32,6 +31,7 @@ from pydantic import BaseModel
 
 import lifecycle
 from lifecycle.cli.main import main
+from lifecycle.executables.mounts import Unshared, bind, make_private, unshare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,8 +40,6 @@ _TESTS = Path(__file__).parents[1]
 _SOURCE = Path(lifecycle.__file__).parents[1]
 _ENDS_WITHIN = 900
 """Seconds; a command that hangs fails its test, not the run of all tests."""
-_CLONE_NEWNS = 0x00020000
-_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 
 
 @dataclass(frozen=True)
@@ -198,24 +196,21 @@ def _start(command: Command, out: Path, err: Path) -> None:
 
 def _enter(root: str, volumes: Mapping[str, str]) -> None:
     """See ``root`` as ``/``; what is mounted there is in no layer."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def mount(source: str, target: str, flags: int) -> None:
-        Path(target).mkdir(parents=True, exist_ok=True)
-        if libc.mount(source.encode(), target.encode(), None, ctypes.c_ulong(flags), None):
-            raise OSError(ctypes.get_errno(), f"mount {source} at {target}")
-
-    if libc.unshare(_CLONE_NEWNS):
-        raise OSError(ctypes.get_errno(), "unshare")
-    mount("none", "/", _MS_REC | _MS_PRIVATE)
-    mount(root, root, _MS_BIND)
+    unshare(Unshared.MOUNTS, step="unshare mounts")
+    make_private()
+    bind(Path(root), Path(root))
     for name in ("proc", "dev"):
-        mount(f"/{name}", f"{root}/{name}", _MS_BIND | _MS_REC)
-    mount("/", f"{root}/host", _MS_BIND | _MS_REC)
+        _show(f"/{name}", f"{root}/{name}", recursive=True)
+    _show("/", f"{root}/host", recursive=True)
     for name, directory in volumes.items():
-        mount(directory, f"{root}/{name}", _MS_BIND)
+        _show(directory, f"{root}/{name}")
     sys.path[:] = ["/host" + path for path in sys.path]
     os.chroot(root)
+
+
+def _show(source: str, target: str, *, recursive: bool = False) -> None:
+    Path(target).mkdir(parents=True, exist_ok=True)
+    bind(Path(source), Path(target), recursive=recursive)
 
 
 def _text(path: Path) -> str:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cache.distributed.propose import check_way
+from lifecycle.cache.distributed.propose import check_no_votes
 from lifecycle.cache.distributed.registry_log import EMPTY_BLOB, NAME_ANNOTATION
-from lifecycle.cache.distributed.tags import SYNC_CAS, First, Prepare, read_tag
+from lifecycle.cache.distributed.tags import SYNC_CAS, First
 from lifecycle.errors import CacheError, CorruptImageError
 from lifecycle.oci.digest import Digest, is_digest
 from lifecycle.oci.manifest import OCI_MANIFEST, Manifest, read_manifest
@@ -86,14 +86,7 @@ class DecidingRegistryLog:
         self._is_checked = True
 
     def _check_votes(self) -> None:
-        names = self._log.names()
-        check_way(names, SYNC_CAS)
-        if any(isinstance(read_tag(name), Prepare) for name in names):
-            raise CacheError(
-                "builders have voted here, which sync=cas would overrule",
-                where=self._repository.context,
-                remedy="use sync=tags, or another repository",
-            )
+        check_no_votes(self._log.names(), SYNC_CAS, where=self._repository.context)
 
 
 def first_manifest(tag: str, value: str) -> bytes:

@@ -20,7 +20,7 @@ from lifecycle.cache.distributed.consensus import (
     claimed,
 )
 from lifecycle.cache.distributed.tag_log import DecidingLog, LockingLog
-from lifecycle.cache.distributed.tags import MARKS, PROPOSER_LENGTH, SYNC_CAS
+from lifecycle.cache.distributed.tags import MARKS, PROPOSER_LENGTH, SYNC_CAS, Prepare, read_tag
 from lifecycle.errors import CacheError
 
 if TYPE_CHECKING:
@@ -42,6 +42,17 @@ def check_way(names: Container[str], own: str = "") -> None:
     for mark, way in MARKS.items():
         if mark in names and mark != own:
             raise CacheError(f"other builders use {way} here", remedy=f"add {way}, or use another cache")
+
+
+def check_no_votes(names: frozenset[str], own: str, *, where: str) -> None:
+    """Raise ``CacheError`` as ``check_way``, or where builders have voted, which the way of ``own`` would overrule."""
+    check_way(names, own)
+    if any(isinstance(read_tag(name), Prepare) for name in names):
+        raise CacheError(
+            f"builders have voted here, which {MARKS[own]} would overrule",
+            where=where,
+            remedy="use sync=tags, or another repository",
+        )
 
 
 def new_proposer() -> str:

@@ -6,10 +6,10 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cache.distributed.propose import check_way
+from lifecycle.cache.distributed.propose import check_no_votes, check_way
 from lifecycle.cache.distributed.registry_log import RegistryLog
 from lifecycle.cache.distributed.retention_tags import Made, read_retention_tag
-from lifecycle.cache.distributed.tags import SYNC_CAS, SYNC_FILE, Prepare, Signed, Stored, read_tag
+from lifecycle.cache.distributed.tags import SYNC_CAS, SYNC_FILE, Signed, Stored, read_tag
 from lifecycle.cache.distributed.torn_tags import mend
 from lifecycle.errors import CacheError, CorruptImageError, RegistryError, VerificationError
 from lifecycle.oci.digest import Digest, digest_of
@@ -135,11 +135,5 @@ class RegistryRepository:
 
     def _checked(self) -> frozenset[str]:
         found = self.tags.names()
-        check_way(found, SYNC_FILE)
-        if any(isinstance(read_tag(name), Prepare) for name in found):
-            raise CacheError(
-                "builders have voted here, which sync=file would overrule",
-                where=self.name,
-                remedy="use sync=tags, or another repository",
-            )
+        check_no_votes(found, SYNC_FILE, where=self.name)
         return found

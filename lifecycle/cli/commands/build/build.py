@@ -181,7 +181,7 @@ def _checked(request: BuildRequest, environment: Mapping[str, str], log: BuildLo
     os.umask(_UMASK)
     project = _project(request)
     caches = _caches(request)
-    own = own_places(request, environment)
+    own = _own_places(request, caches, environment)
     remote = RemoteStores(environment, insecure=caches.insecure, progress=log.progress)
     store = destination(output, state_dir(environment) / "images", remote)
     in_registry = output is not None and output.place is Place.REGISTRY
@@ -230,7 +230,11 @@ def own_places(request: BuildRequest, environment: Mapping[str, str]) -> tuple[P
     CI systems keep between jobs what lies in the directory of the project, and nothing else.
     Raises ``InvalidInputError`` for a cache in the app's directory itself.
     """
-    named = [path for spec in _caches(request).named for path in spec.paths()]
+    return _own_places(request, _caches(request), environment)
+
+
+def _own_places(request: BuildRequest, caches: _Caches, environment: Mapping[str, str]) -> tuple[Path, ...]:
+    named = [path for spec in caches.named for path in spec.paths()]
     given = [path for path in (request.cache_dir, request.cache_report, *named) if path is not None]
     for path in given:
         if path.resolve() == request.app.resolve():
