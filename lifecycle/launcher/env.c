@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "report.h"
-#include "tree.h"
 
 enum { ENV_FILE_LIMIT = 16 << 20, BUCKETS = 128 };
 
@@ -166,7 +165,7 @@ static Action action_of(const char *suffix) {
     return ACTION_NONE;
 }
 
-static const char *apply(Env *env, const char *directory, const char *path) {
+static const char *apply(Env *env, const char *directory, const Entries *files, const char *path) {
     const char *file = strrchr(path, '/') + 1;
     const char *name = arena_copy(env->arena, file, strcspn(file, "."));
     Action action = *name == '\0' ? ACTION_NONE : action_of(file + strlen(name));
@@ -184,7 +183,7 @@ static const char *apply(Env *env, const char *directory, const char *path) {
     if (*old == '\0') {
         delimiter = "";
     } else if ((action == ACTION_APPEND || action == ACTION_PREPEND || action == ACTION_PREPEND_PATH) &&
-               path_kind(given) == PATH_FILE) {
+               entries_hold(files, given) && path_kind(given) == PATH_FILE) {
         const char *own = read_value(env, given, &problem);
         if (problem != NULL) {
             return problem;
@@ -213,13 +212,12 @@ static const char *apply(Env *env, const char *directory, const char *path) {
     return NULL;
 }
 
-const char *env_add_files(Env *env, const char *directory) {
-    Entries files;
-    if (!list_entries(env->arena, directory, ENTRY_FILES, &files)) {
+const char *env_add_files(Env *env, const char *directory, Entries *files) {
+    if (!list_entries(env->arena, directory, ENTRY_FILES, files)) {
         return arena_format(env->arena, "open %s: %s", directory, reason(env->arena, errno));
     }
-    for (size_t i = 0; i < files.count; i++) {
-        const char *problem = apply(env, directory, files.paths[i]);
+    for (size_t i = 0; i < files->count; i++) {
+        const char *problem = apply(env, directory, files, files->paths[i]);
         if (problem != NULL) {
             return problem;
         }

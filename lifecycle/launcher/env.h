@@ -3,6 +3,7 @@
 #define ENV_H
 
 #include "arena.h"
+#include "tree.h"
 
 typedef struct Variable Variable;
 
@@ -21,9 +22,9 @@ const char *env_get(const Env *env, const char *name);
 void env_set(Env *env, const char *name, const char *value);
 /* Apply bin/ and lib/ of a layer.  Spec: buildpack.md "Layer Paths".  Returns NULL or what went wrong. */
 const char *env_add_layer_paths(Env *env, const char *layer);
-/* Apply the files of a directory.  Spec: buildpack.md "Environment Variable Modification Rules".
+/* Apply the files of a directory, and list them.  Spec: buildpack.md "Environment Variable Modification Rules".
  * Returns NULL or what went wrong. */
-const char *env_add_files(Env *env, const char *directory);
+const char *env_add_files(Env *env, const char *directory, Entries *files);
 /* Return NAME=value strings for execve. */
 char **env_list(const Env *env);
 

@@ -41,7 +41,7 @@ static Words typed_files(const Launch *launch, const Process *process, const cha
                          const char *name) {
     const char *directory = path_join(launch->arena, layer, name);
     Entries files = list(launch, doing, directory, ENTRY_FILES);
-    const char *own = files.missing ? NULL : typed(launch, process, directory);
+    const char *own = files.leads_on ? typed(launch, process, directory) : NULL;
     Entries own_files = own == NULL ? (Entries){0} : list(launch, doing, own, ENTRY_FILES);
     return words_concat(launch->arena, (Words){files.paths, files.count}, (Words){own_files.paths, own_files.count});
 }
@@ -59,10 +59,11 @@ static Entries set_environment(const Launch *launch, const Process *process, Env
     }
     for (size_t i = 0; i < layers.count; i++) {
         const char *for_launch = path_join(launch->arena, layers.paths[i], "env.launch");
-        const char *own = typed(launch, process, for_launch);
-        check(launch, "add layer env", env_add_files(env, path_join(launch->arena, layers.paths[i], "env")));
-        check(launch, "add layer env", env_add_files(env, for_launch));
-        check(launch, "add layer env", own == NULL ? NULL : env_add_files(env, own));
+        Entries files;
+        check(launch, "add layer env", env_add_files(env, path_join(launch->arena, layers.paths[i], "env"), &files));
+        check(launch, "add layer env", env_add_files(env, for_launch, &files));
+        const char *own = files.leads_on ? typed(launch, process, for_launch) : NULL;
+        check(launch, "add layer env", own == NULL ? NULL : env_add_files(env, own, &files));
     }
     return layers;
 }

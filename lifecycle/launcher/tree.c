@@ -102,6 +102,7 @@ static int read_entries(Arena *arena, int descriptor, const char *directory, Ent
             if (is_directory < 0) {
                 return errno;
             }
+            entries->leads_on = entries->leads_on || entry->type != DT_REG;
             if (is_directory == (kind == ENTRY_DIRECTORIES)) {
                 add_entry(arena, entries, &room, path_join(arena, directory, entry->name));
             }
@@ -113,8 +114,7 @@ bool list_entries(Arena *arena, const char *directory, EntryKind kind, Entries *
     *entries = (Entries){0};
     int descriptor = openat(AT_FDCWD, directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) {
-        entries->missing = errno == ENOENT;
-        return entries->missing;
+        return errno == ENOENT;
     }
     int error = read_entries(arena, descriptor, directory, kind, entries);
     close(descriptor);
@@ -123,6 +123,11 @@ bool list_entries(Arena *arena, const char *directory, EntryKind kind, Entries *
     }
     errno = error;
     return error == 0;
+}
+
+bool entries_hold(const Entries *entries, const char *path) {
+    return entries->count > 0 &&
+           bsearch(&path, entries->paths, entries->count, sizeof *entries->paths, by_bytes) != NULL;
 }
 
 PathKind path_kind(const char *path) {

@@ -4,14 +4,16 @@
 
 measures in this run, alternating, the start of a static C program that does nothing, that of static C programs that
 execute it, at once or after they have read metadata.toml and listed each directory that the launcher has to look for,
-and that of the launcher that executes it for images of some kinds.  It prints microseconds (the median, and between
-which the middle half of all starts lies), the least, and the median's ratio to the bare program and to the one that
-only executes it; nothing passes or fails.
+and that of the launcher that executes it for images of some kinds.  The programs are compiled as the launcher is, and
+the one that executes at once also by the host's own `cc -static`, if there is one.  It prints microseconds (the median,
+and between which the middle half of all starts lies), the least, and the median's ratio to the bare program and to the
+ones that only execute it (the host's second); nothing passes or fails.
 """
 
 import argparse
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from lifecycle.launcher import build, launcher_path
 
 BARE = "bare static program"
 EXECS_IT = "static program that execs it"
+HOST_EXECS_IT = "static program of the host's cc that execs it"
 NOTHING = "int main(void) { return 0; }\n"
 EXECS = """
 #include <unistd.h>
@@ -66,6 +69,16 @@ def compile_static(text: str, output: Path) -> Path:
     command = [sys.executable, "-m", "ziglang", "cc", "-target", target, *flags, source, "-o", output]
     subprocess.run(command, check=True, env={**os.environ, **build.cache_variables()})
     return output
+
+
+def compile_by_host(text: str, output: Path) -> Path | None:
+    """Make a static program as the host's compiler does by default; None where it can't."""
+    compiler = shutil.which("cc")
+    source = output.with_suffix(".c")
+    source.write_text(text)
+    command = [str(compiler), "-static", "-Os", "-s", str(source), "-o", str(output)]
+    made = compiler is not None and subprocess.run(command, check=False, capture_output=True).returncode == 0
+    return output if made else None
 
 
 def fill(root: Path, program: Path, *, buildpacks: int, layers: int, execd: bool) -> dict[str, str]:
@@ -127,6 +140,7 @@ def main() -> None:
         root = Path(name)
         nothing = compile_static(NOTHING, root / "nothing")
         execs = compile_static(EXECS, root / "execs")
+        host_execs = compile_by_host(EXECS, root / "host-execs")
         reads = compile_static(READS_AND_EXECS, root / "reads")
         shapes = {
             "no layers": {"buildpacks": 1, "layers": 0, "execd": False},
@@ -141,6 +155,8 @@ def main() -> None:
             BARE: starts(nothing, ["nothing"], {}),
             EXECS_IT: starts(execs, ["execs", str(nothing)], {}),
         }
+        if host_execs is not None:
+            cases[HOST_EXECS_IT] = starts(host_execs, ["execs", str(nothing)], {})
         for number, (title, shape) in enumerate(shapes.items()):
             env = fill(root / str(number), nothing, **shape)  # type: ignore[arg-type]
             found = looked_for(root / str(number), shape["buildpacks"], shape["layers"])
@@ -153,12 +169,13 @@ def main() -> None:
         for _ in range(options.rounds):
             for title, once in cases.items():
                 times[title].append(once())
-    bare, only = (statistics.median(times[title]) for title in (BARE, EXECS_IT))
+    bases = [statistics.median(times[title]) for title in (BARE, EXECS_IT, HOST_EXECS_IT) if title in times]
     for title, seconds in times.items():
         low, median, high = statistics.quantiles(seconds, n=4)
+        ratios = "".join(f"  {median / base:5.2f}" for base in bases)
         sys.stdout.write(
             f"{median * 1e6:7.0f} µs ({low * 1e6:.0f} to {high * 1e6:.0f}, least {min(seconds) * 1e6:.0f})"
-            f"  {median / bare:5.2f}  {median / only:5.2f}  {title}\n"
+            f"{ratios}  {title}\n"
         )
 
 

@@ -67,7 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     Env env;
     char *environment[] = {"A=1", "B=", NULL};
     env_init(&env, &arena, environment);
-    const char *problem = env_add_files(&env, directory);
+    Entries files;
+    const char *problem = env_add_files(&env, directory, &files);
     if (problem == NULL) {
         problem = env_add_layer_paths(&env, directory);
     }
