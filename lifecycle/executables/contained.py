@@ -9,7 +9,6 @@ Reference: runc and Docker, for what is mounted, hidden and allowed.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 from dataclasses import dataclass, replace
@@ -18,16 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lifecycle.errors import LifecycleError
+from lifecycle.executables.capabilities import limit_programs
 from lifecycle.executables.forked import end_with_parent
 from lifecycle.executables.mounts import (
     Attribute,
     MountFlag,
     Unshared,
     bind,
-    call,
     change,
     detach,
-    libc,
     make_private,
     mount,
     pivot_root,
@@ -58,13 +56,6 @@ _HIDDEN_PROC = (
     "timer_stats",
 )  # fmt: skip
 _HIDDEN_SYS = ("devices/virtual/powercap", "firmware")
-_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31})
-"""CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD,
-AUDIT_WRITE, SETFCAP."""
-_PR_SET_DUMPABLE = 4
-_PR_CAPBSET_READ = 23
-_PR_CAPBSET_DROP = 24
-_CAPABILITY_VERSION = 0x20080522
 _NO_FILE = MountFlag.NO_SET_UID | MountFlag.NO_DEVICES | MountFlag.NO_EXEC
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _STANDARD_ERROR = 2
@@ -133,7 +124,7 @@ class Container:
             if program:
                 _wait(program)
             os.chdir(directory)
-            _drop_capabilities()
+            limit_programs()
             if user is not None:
                 os.setgroups(user.groups)
                 os.setgid(user.gid)
@@ -193,8 +184,6 @@ def _wait(child: int) -> NoReturn:
     try:
         for number in _IGNORED:
             signal.signal(number, signal.SIG_IGN)
-        # Its environment and memory are not for programs of the image.
-        libc().prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
         os.closerange(_FIRST_FILE, _LAST_FILE)
         while True:
             pid, status = os.wait()
@@ -204,26 +193,3 @@ def _wait(child: int) -> NoReturn:
                 break
     finally:
         os._exit(code)
-
-
-class _Header(ctypes.Structure):
-    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
-
-
-class _Sets(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_uint32) for name in ("effective", "permitted", "inheritable"))
-
-
-def _drop_capabilities() -> None:
-    """Let no program that this process becomes have more capabilities than those of a container."""
-    number = 0
-    while libc().prctl(_PR_CAPBSET_READ, number, 0, 0, 0) >= 0:
-        if number not in _CAPABILITIES:
-            call(libc().prctl, _PR_CAPBSET_DROP, number, 0, 0, 0, step=f"drop capability {number}")
-        number += 1
-    header = _Header(_CAPABILITY_VERSION, 0)
-    sets = (_Sets * 2)()
-    call(libc().capget, ctypes.byref(header), ctypes.byref(sets), step="read capabilities")
-    for each in sets:
-        each.inheritable = 0
-    call(libc().capset, ctypes.byref(header), ctypes.byref(sets), step="drop inheritable capabilities")

@@ -51,7 +51,6 @@ _RUN_BUILDPACKS_ONLY = {Phase.DETECTOR: "detect", Phase.BUILDER: "build"}
 """Phases that need nothing of root's, and their verbs."""
 
 _SECRET = "CNB_REGISTRY_AUTH"  # noqa: S105  # its name
-_PR_SET_DUMPABLE = 4
 
 
 def _refuse_root(verb: str) -> None:
@@ -70,6 +69,7 @@ def take_user(
     owner = Owner(settings.number("uid"), settings.number("gid"))
     if settings.phase is Phase.EXTENDER:
         # Root extends; take_build_user follows.
+        _hide()
         return remote, environment
     if settings.phase in _RUN_BUILDPACKS_ONLY:
         _refuse_root(_RUN_BUILDPACKS_ONLY[settings.phase])
@@ -85,8 +85,8 @@ def take_user(
     check_writable(settings)
     if settings.phase is Phase.CREATOR:
         environment = _of_user(environment)
-    if settings.phase is Phase.CREATOR or _SECRET in environment:
-        _hide_memory()
+    if settings.phase in (*_RUN_BUILDPACKS_ONLY, Phase.CREATOR) or _SECRET in environment:
+        _hide()
     return remote, environment
 
 
@@ -100,9 +100,8 @@ def take_build_user(settings: Settings, environment: Mapping[str, str]) -> Mappi
         give_directory(settings.path("layers"), owner)
         _drop(owner)
     _refuse_root("build")
+    _hide()
     check_writable(settings)
-    if _SECRET in environment:
-        _hide_memory()
     return _of_user(environment)
 
 
@@ -269,8 +268,7 @@ def _of_user(environment: Mapping[str, str]) -> Mapping[str, str]:
     return {**environment, "HOME": entry.pw_dir, "USER": entry.pw_name}
 
 
-def _hide_memory() -> None:
-    """Keep buildpacks, which are the same user's, from reading this process's environment and memory."""
-    import ctypes
+def _hide() -> None:
+    from lifecycle.executables.hidden import hide_from_programs
 
-    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    hide_from_programs()

@@ -309,6 +309,16 @@ def test_commands_run_as_the_user_in_the_directory_and_environment_of_their_plac
     assert not any("HTTP_PROXY" in each for each in situation.extended().config.env)
 
 
+@pytest.mark.requirement("BP-SEC-001")
+def test_commands_of_root_see_neither_environment_nor_memory_nor_files_of_the_extender(situation):
+    look = " ".join(f'cat "/proc/$PPID/{name}" > /tmp/seen && exit 1;' for name in ("environ", "maps", "fd/0"))
+    situation.extensions(f"USER root\nRUN cat /proc/self/environ > /tmp/seen || exit 1; {look} true\n{RESET}")
+    done = situation.run(CNB_REGISTRY_AUTH="{}")
+    assert done.code == 0, done.output
+    denied = re.findall(r"/proc/[0-9]+/(\S+)': Permission denied", done.output)
+    assert denied == ["environ", "maps", "fd/0"], done.output
+
+
 def test_scripts_in_dockerfiles_run_as_their_user(situation):
     script = "RUN <<EOF\n#!/bin/sh\necho =$0=$(id -u)=\nEOF\n"
     situation.extensions(f"USER root\nRUN rm -rf /tmp/*\nUSER cnb\n{script}RUN cat <<EOF\n=$FROM_BASE=\nEOF\n")

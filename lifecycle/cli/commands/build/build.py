@@ -42,6 +42,7 @@ from lifecycle.cli.phase_names import Phase
 from lifecycle.cli.stores.locations import IN_FILES, Location, Place, read_destination
 from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.errors import BuildError, CacheError, InvalidFileError, InvalidInputError
+from lifecycle.executables.hidden import hide_from_programs
 from lifecycle.files.codec import load
 from lifecycle.launcher import launcher_path
 from lifecycle.model.api import LATEST_PLATFORM_API
@@ -102,6 +103,7 @@ def build_image(request: BuildRequest, *, environment: Mapping[str, str], log: B
         try:
             build.fill(workspace, saved)
             paths = enter(workspace, log)
+            hide_from_programs()
             try:
                 build.run(workspace, paths, saved)
             finally:
