@@ -15,8 +15,10 @@ import pytest
 from lifecycle import __version__
 from lifecycle.cli.phase_names import Phase
 from lifecycle.images.archive import ArchiveStore
+from lifecycle.images.image_platform import host_platform
+from lifecycle.launcher import launcher_path
 from lifecycle.model.api import BUILDPACK_APIS, PLATFORM_APIS
-from parts.distribution import Distribution, distribution, make_distribution
+from parts.distribution import ARCH, Distribution, distribution, make_distribution
 from parts.small_build import PHASES, SmallBuild, make_small_build
 
 SOMEBODY = 43210
@@ -30,6 +32,17 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may make mo
 @pytest.fixture(scope="session")
 def release(tmp_path_factory) -> Distribution:
     return distribution(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def foreign_release(tmp_path_factory) -> Distribution:
+    """The one of another architecture, where the kernel hands its programs to an emulator."""
+    architecture = next(each for each in ARCH if each != host_platform().architecture)
+    try:
+        subprocess.run([launcher_path(architecture)], env={}, capture_output=True, check=False)
+    except OSError:
+        pytest.skip(f"no emulator is registered for {architecture}: .ci/run registers qemu-user-static")
+    return distribution(tmp_path_factory, architecture)
 
 
 def unpack(release: Distribution, cnb: Path) -> None:
@@ -206,6 +219,20 @@ def test_creator_gives_the_same_app_image_as_five_phases(release, only_a_shell, 
     shutil.copytree(only_a_shell, second, symlinks=True)
     five = built_in(Place(only_a_shell), in_place(only_a_shell), PHASES)
     assert built_in(Place(second), in_place(second), ("creator",)) == five
+
+
+@needs_root
+def test_on_another_architecture_the_same_input_gives_the_same_app_image(release, foreign_release, only_a_shell, tmp_path):
+    roots = [tmp_path / name for name in ("here", "five", "one")]
+    for root, used in zip(roots, (release, foreign_release, foreign_release), strict=True):
+        shutil.copytree(only_a_shell, root, symlinks=True)
+        unpack(used, root / "cnb")
+        # Of the image's architecture and not the lifecycle's: it goes into the image.
+        shutil.copy(launcher_path(), root / "cnb/lifecycle/launcher")
+    here, five, one = (Place(root) for root in roots)
+    expected = built_in(here, in_place(here.root), PHASES)
+    assert built_in(five, in_place(five.root), PHASES) == expected
+    assert built_in(one, in_place(one.root), ("creator",)) == expected
 
 
 @needs_root

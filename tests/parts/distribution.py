@@ -1,4 +1,4 @@
-"""What `lifecycle dist` makes for this machine."""
+"""What `lifecycle dist` makes, for this machine unless another architecture is named."""
 
 import subprocess
 import sys
@@ -23,24 +23,26 @@ class Distribution:
     image: Path
 
 
-def distribution(factory: pytest.TempPathFactory) -> Distribution:
+def distribution(factory: pytest.TempPathFactory, architecture: str = "") -> Distribution:
     """Return the one that all workers share."""
-    return _in(made_once(factory, "distribution", make_distribution))
+    architecture = architecture or host_platform().architecture
+    name = f"distribution-{architecture}"
+    return _in(made_once(factory, name, lambda directory: make_distribution(directory, architecture)), architecture)
 
 
-def make_distribution(directory: Path) -> Distribution:
+def make_distribution(directory: Path, architecture: str = "") -> Distribution:
     """Make one; skip the test where that can't be done."""
-    architecture = host_platform().architecture
+    architecture = architecture or host_platform().architecture
     if architecture not in ARCH:
-        pytest.skip(f"there is no distribution for this machine's architecture, {architecture}")
+        pytest.skip(f"there is no distribution for {architecture}")
     command = [sys.executable, "-m", "lifecycle", "dist", "--target", f"linux/{architecture}", "--output", directory]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "Debian's package" in done.stderr or "wheels for" in done.stderr:
         pytest.skip(f"the parts of a distribution can't be fetched here: {done.stderr[-300:]}")
     assert done.returncode == 0, done.stderr
-    return _in(directory)
+    return _in(directory, architecture)
 
 
-def _in(directory: Path) -> Distribution:
-    stem = directory / f"lifecycle-v{__version__}+linux.{ARCH[host_platform().architecture]}"
+def _in(directory: Path, architecture: str) -> Distribution:
+    stem = directory / f"lifecycle-v{__version__}+linux.{ARCH[architecture]}"
     return Distribution(stem.with_name(f"{stem.name}.tgz"), stem.with_name(f"{stem.name}.oci.tar"))
