@@ -222,7 +222,9 @@ def test_creator_gives_the_same_app_image_as_five_phases(release, only_a_shell, 
 
 
 @needs_root
-def test_on_another_architecture_the_same_input_gives_the_same_app_image(release, foreign_release, only_a_shell, tmp_path):
+def test_on_another_architecture_the_same_input_gives_the_same_app_image(
+    release, foreign_release, only_a_shell, tmp_path
+):
     roots = [tmp_path / name for name in ("here", "five", "one")]
     for root, used in zip(roots, (release, foreign_release, foreign_release), strict=True):
         shutil.copytree(only_a_shell, root, symlinks=True)
