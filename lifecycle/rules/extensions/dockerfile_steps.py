@@ -29,6 +29,7 @@ _PORT = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?(?:/(?P<protocol>tcp|udp|s
 _MAX_PORT = 65535
 _REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@", re.IGNORECASE)
 _FETCHED = re.compile(r"https?://[^/?#@\s]+(?:[/?#][^\s]*)?\Z", re.IGNORECASE)
+_REPOSITORY = re.compile(r"[^#]*\.git(?:#.*)?\Z")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -238,7 +239,7 @@ class _Evaluation:
         self, instruction: Instruction, flags: Mapping[str, str], urls: tuple[str, ...], sources: list[str]
     ) -> str:
         """Return the checksum of what is fetched, ``""`` without one; what can't be fetched is refused."""
-        other = next((each for each in urls if not _FETCHED.match(each)), None)
+        other = next((each for each in urls if not _FETCHED.match(each) or _REPOSITORY.match(each)), None)
         if other:
             shown = other.rpartition("@")[2]
             raise refused(instruction, f"can't fetch {shown}: use RUN with a program of the image that can")

@@ -149,6 +149,7 @@ def test_instructions_of_configuration_change_only_that():
         ("ADD --checksum=sha256:ab https://x/y /z", "has --checksum, which is"),
         (f"COPY --checksum={SUM} a /z", "has the flag"),
         ("ADD git@github.com:x/y.git /z", "can't fetch"),
+        ("ADD https://x/y.git#v1 /z", "line 3: ADD can't fetch https://x/y.git#v1: use RUN"),
         ("USER $nobody", "line 3: USER names no user: $nobody"),
         ("USER :5", "names no user"),
         ("WORKDIR $nothing", "has an empty path"),
