@@ -17,6 +17,7 @@ from lifecycle.rootfs.apply import apply_layer
 from lifecycle.rootfs.changes import ChangesLayer
 from lifecycle.rootfs.container import is_ignored, make_mount_points
 from lifecycle.rootfs.copy import FetchedFile, copy_into, make_directory
+from lifecycle.rootfs.emptied import bring_back, set_aside
 from lifecycle.rootfs.paths import resolved
 from lifecycle.rootfs.snapshot import Changes, Snapshot, in_order, take_snapshot
 from lifecycle.rootfs.users import find_identity
@@ -182,8 +183,12 @@ class StepRunner:
         return digests
 
     def _place_of(self, number: int) -> Path:
+        return self._made_work_dir() / f"fetched-{number}"
+
+    def _made_work_dir(self) -> Path:
+        # A command before may have emptied /tmp.
         self.image.work_dir.mkdir(_WORK_DIR_MODE, exist_ok=True)
-        return self.image.work_dir / f"fetched-{number}"
+        return self.image.work_dir
 
     def _run(self, step: Step, action: RunAction, where: str) -> Changes:
         self._make_mount_points()
@@ -193,9 +198,7 @@ class StepRunner:
         make_directory(self.root, step.working_dir, (0, 0))
         argv = action.argv
         if action.script:
-            # A command before may have emptied /tmp.
-            self.image.work_dir.mkdir(_WORK_DIR_MODE, exist_ok=True)
-            script = self.image.work_dir / _SCRIPT
+            script = self._made_work_dir() / _SCRIPT
             script.write_text(action.script)
             script.chmod(_SCRIPT_MODE)
             argv = (f"{self.image.work_dir_inside}/{_SCRIPT}",)
@@ -206,6 +209,10 @@ class StepRunner:
             ProcessUser(identity.uid, identity.gid, identity.groups),
             leaves_nothing=True,
         )
+        emptied = [
+            set_aside(self.root, each, before, ignored=self._ignored, work_dir=self._made_work_dir())
+            for each in action.emptied
+        ]
         try:
             status = self.run(command, output=self.output)
         except LifecycleError as error:
@@ -213,8 +220,10 @@ class StepRunner:
         if status != 0:
             ending = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
             raise ExtendError(f"{shown(step)} {ending}", where=where)
+        for each in reversed(emptied):
+            bring_back(self.root, each, ignored=self._ignored)
         self._snapshot = take_snapshot(self.root, ignored=self._ignored)
-        return before.changes_to(self._snapshot)
+        return before.changes_to(self._snapshot).without_content_of([each.path for each in emptied])
 
     def _make_mount_points(self) -> None:
         self._ignored |= make_mount_points(self.root, self.image.mounted)

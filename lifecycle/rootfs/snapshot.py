@@ -39,6 +39,14 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.changed or self.removed)
 
+    def without_content_of(self, directories: Collection[bytes]) -> Changes:
+        """Return the changes that are not below one of these paths."""
+        above = tuple(directory + b"/" for directory in directories)
+        changed, removed = (
+            tuple(path for path in paths if not path.startswith(above)) for paths in (self.changed, self.removed)
+        )
+        return Changes(changed, removed)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

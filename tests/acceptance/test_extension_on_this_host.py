@@ -24,7 +24,7 @@ DOCKERFILE = r"""
 ARG greeting=none
 USER root
 WORKDIR /opt
-RUN echo "$greeting" > greeting && rm /etc/obsolete && cat /workspace/app.txt && busybox mknod device c 1 3
+RUN --mount=type=cache,target=cache echo x > cache/x && echo "$greeting" > greeting && rm /etc/obsolete && cat /workspace/app.txt && busybox mknod device c 1 3
 COPY --chown=cnb copied .
 RUN <<END
 #!/bin/sh

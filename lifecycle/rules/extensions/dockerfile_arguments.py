@@ -21,9 +21,9 @@ def refused(instruction: Instruction, problem: str) -> DockerfileError:
     return DockerfileError(f"line {instruction.line}: {instruction.keyword} {problem}")
 
 
-def take_flags(instruction: Instruction, known: frozenset[str]) -> tuple[dict[str, str], str]:
-    """Return the flags before the arguments, by name, and the rest; raise ``DockerfileError`` for one not ``known``."""
-    flags: dict[str, str] = {}
+def take_flags(instruction: Instruction, known: frozenset[str]) -> tuple[list[tuple[str, str]], str]:
+    """Return the flags before the arguments and the rest; raise ``DockerfileError`` for one not ``known``."""
+    flags: list[tuple[str, str]] = []
     rest = instruction.arguments
     while rest.startswith("--"):
         first = _FIRST_WORD.match(rest)
@@ -35,7 +35,7 @@ def take_flags(instruction: Instruction, known: frozenset[str]) -> tuple[dict[st
             raise refused(
                 instruction, f"has the flag {first[1]!r}, which an extension can't use here (allowed: {allowed})"
             )
-        flags[flag[1]] = flag[2] or ""
+        flags.append((flag[1], flag[2] or ""))
         rest = first[2] or ""
     return flags, rest
 

@@ -15,11 +15,13 @@ from lifecycle.rules.extensions.dockerfile_arguments import json_list, names_wit
 from lifecycle.rules.extensions.dockerfile_syntax import DockerfileError
 from lifecycle.rules.extensions.dockerfile_words import WordError, expand, expand_content, split
 from lifecycle.rules.extensions.healthcheck import healthcheck
+from lifecycle.rules.extensions.run_mounts import empty_directories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lifecycle.rules.extensions.dockerfile_syntax import Dockerfile, Heredoc, Instruction
+    from lifecycle.rules.extensions.run_mounts import EmptyDirectory
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -35,10 +37,14 @@ _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 @dataclass(frozen=True, slots=True)
 class RunAction:
-    """A command to run; with ``script`` that text is a file to be run instead."""
+    """A command to run; with ``script`` that text is a file to be run instead.
+
+    It finds the directories ``emptied`` empty, and what it writes there is not kept.
+    """
 
     argv: tuple[str, ...]
     script: str = ""
+    emptied: tuple[EmptyDirectory, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,30 +191,35 @@ class _Evaluation:
         self.config["Labels"] = {**(self.config.get("Labels") or {}), **new}
 
     def run(self, instruction: Instruction) -> None:
-        flags, text = take_flags(instruction, frozenset({"network"}))
-        if flags.get("network", "default") != "default":
+        flags, text = take_flags(instruction, frozenset({"mount", "network"}))
+        if dict(flags).get("network", "default") != "default":
             raise refused(instruction, "can't choose another network than that of the container")
+        mounts = [self.expand(value) for name, value in flags if name == "mount"]
+        emptied = empty_directories(instruction, mounts, absolute=lambda path: self._absolute(path, instruction))
         argv = json_list(text)
         if argv is not None and not instruction.heredocs:
             if not argv or not argv[0]:
                 raise refused(instruction, "has no command")
-            self.step(instruction, RunAction(argv))
+            self.step(instruction, RunAction(argv, emptied=emptied))
             return
         shell = tuple(self.config.get("Shell") or DEFAULT_SHELL)
         match instruction.heredocs:
             case [heredoc] if text == heredoc.word and heredoc.content.startswith("#!"):
-                self.step(instruction, RunAction((), heredoc.content))
+                self.step(instruction, RunAction((), heredoc.content, emptied))
             case [heredoc] if text == heredoc.word:
-                self.step(instruction, RunAction((*shell, heredoc.content)))
+                self.step(instruction, RunAction((*shell, heredoc.content), emptied=emptied))
             case heredocs:
                 bodies = "".join(f"\n{each.content}{each.name}" for each in heredocs)
-                self.step(instruction, RunAction((*shell, text + bodies)))
+                self.step(instruction, RunAction((*shell, text + bodies), emptied=emptied))
 
     def copy(self, instruction: Instruction) -> None:
         unpacks = instruction.keyword == "ADD"
-        flags, text = take_flags(
-            instruction, frozenset({"chown", "chmod", "link", *(("checksum",) if unpacks else ())})
-        )
+        found, text = take_flags(instruction, frozenset({"chown", "chmod", "link", "checksum" if unpacks else "from"}))
+        flags = dict(found)
+        if "from" in flags:
+            raise refused(
+                instruction, "can't copy from another image or stage: let bin/generate put the files into its context"
+            )
         *sources, destination = words(text) or ("",)
         if not sources:
             raise refused(instruction, "requires at least one source and one destination")

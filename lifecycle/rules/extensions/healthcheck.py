@@ -16,7 +16,8 @@ _NANO = 10**9
 
 def healthcheck(instruction: Instruction) -> dict[str, Any]:
     """Return the object of the configuration; raise ``DockerfileError``."""
-    flags, text = take_flags(instruction, frozenset({*_DURATIONS, "retries"}))
+    found_flags, text = take_flags(instruction, frozenset({*_DURATIONS, "retries"}))
+    flags = dict(found_flags)
     kind, _, command = text.partition(" ")
     if kind.upper() == "NONE" and not command.strip() and not flags:
         return {"Test": ["NONE"]}

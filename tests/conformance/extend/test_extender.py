@@ -1,9 +1,11 @@
 """The extender.  Spec: platform.md "extender", image_extension.md "Phase: Extension"."""
 
 import hashlib
+import io
 import os
 import re
 import signal
+import tarfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -327,6 +329,52 @@ def test_scripts_in_dockerfiles_run_as_their_user(situation):
     assert re.search(r"^=/tmp/lifecycle\.extender\.\w+/script=1000=$", done.output, re.MULTILINE)
     assert "\n=yes=\n" in done.output
     assert list((situation.container.root / "tmp").iterdir()) == []
+
+
+def paths_of(image):
+    """Return the names of all members of all layers."""
+    names = []
+    for diff_id in image.config.diff_ids:
+        with tarfile.open(fileobj=io.BytesIO(b"".join(image.layer(diff_id)))) as layer:
+            names += layer.getnames()
+    return names
+
+
+@pytest.mark.parametrize("kind", ["run", "build"])
+def test_a_cache_that_is_mounted_is_empty_for_its_command_and_nothing_of_it_stays(situation, kind):
+    cached = situation.container.root / "var" / "cached"
+    (cached / "below").mkdir(parents=True)
+    (cached / "below" / "file").write_text("of the image")
+    (cached / "below" / "link").symlink_to("file")
+    os.chown(cached / "below" / "file", 1000, 1000)
+    mounts = "--mount=type=cache,target=/var/cached,uid=1000 --mount=type=tmpfs,target=/tmp --mount=type=secret,id=x"
+    situation.extensions(
+        f"USER cnb\nRUN {mounts} [ ! -e /var/cached/below ] && echo x > /var/cached/x && echo x > /tmp/x\n"
+        "USER root\nRUN --mount=type=cache,target=/new/cache [ -e /var/cached/below/file ] && echo x > /new/cache/x\n"
+        + RESET,
+        kind=kind,
+    )
+    done = situation.run() if kind == "run" else situation.build()
+    assert done.code == 0, done.output
+    assert (cached / "below" / "file").read_text() == "of the image"
+    assert (cached / "below" / "file").stat().st_uid == 1000
+    assert (cached / "below" / "link").readlink() == Path("file")
+    assert [each.name for each in cached.iterdir()] == ["below"]
+    assert cached.stat().st_uid == 0
+    assert not list((situation.container.root / "tmp").iterdir())
+    assert not list((situation.container.root / "new" / "cache").iterdir())
+    if kind == "run":
+        assert paths_of(situation.extended()) == ["new", "new/cache"]
+
+
+def test_what_is_not_the_images_can_not_be_mounted_over(situation):
+    (situation.container.app / "precious").write_text("of the app")
+    for target in ("/", "/workspace", "/workspace/sub", "/proc"):
+        situation.extensions(f"USER root\nRUN --mount=type=cache,target={target} true\n{RESET}")
+        done = situation.run()
+        assert done.code != 0
+        assert f"run.Dockerfile:4: nothing can be mounted at {target}: it is no directory of the image" in done.output
+    assert (situation.container.app / "precious").read_text() == "of the app"
 
 
 def test_add_fetches_files_and_keeps_what_has_a_checksum(situation):

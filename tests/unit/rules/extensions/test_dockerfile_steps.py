@@ -12,6 +12,7 @@ from lifecycle.rules.extensions.dockerfile_steps import (
     evaluate,
 )
 from lifecycle.rules.extensions.dockerfile_syntax import INSTRUCTIONS, DockerfileError, parse_dockerfile
+from lifecycle.rules.extensions.run_mounts import EmptyDirectory
 
 HEAD = "ARG base_image\nFROM ${base_image}\n"
 
@@ -86,6 +87,27 @@ def test_each_step_has_the_user_directory_and_shell_of_its_place():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("RUN --mount=type=cache,target=/x --mount=type=tmpfs,dst=y/$n/ true", (EmptyDirectory("/x"), EmptyDirectory("/w/y/z"))),
+        (
+            "RUN --mount=type=cache,id=a,sharing=locked,rw,uid=1,gid=2,mode=0700,target=/x true",
+            (EmptyDirectory("/x", 1, 2, 0o700),),
+        ),
+        ("RUN --mount=type=secret,id=a --mount=type=ssh true", ()),
+        ("RUN --network=default true", ()),
+        ('RUN --mount=type=cache,target=/x ["true"]', (EmptyDirectory("/x"),)),
+        ("RUN --mount=type=cache,target=/x <<END\ntrue\nEND", (EmptyDirectory("/x"),)),
+        ("RUN --mount=type=cache,target=/x <<END\n#!/bin/sh\nEND", (EmptyDirectory("/x"),)),
+    ],
+)  # fmt: skip
+def test_mounts_are_directories_that_a_command_finds_empty(text, expected):
+    action = only(f"ARG n=z\n{text}", {"WorkingDir": "/w"}).action
+    assert action.emptied == expected
+    assert "mount" not in " ".join(action.argv)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("COPY a /b", CopyAction(("a",), (), "/b", "", None, unpacks=False)),
         ("COPY a b c/", CopyAction(("a", "b"), (), "/w/c/", "", None, unpacks=False)),
         ("COPY . .", CopyAction((".",), (), "/w/", "", None, unpacks=False)),
@@ -135,8 +157,14 @@ def test_instructions_of_configuration_change_only_that():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("COPY --from=other a /b", "line 3: COPY has the flag '--from=other', which an extension can't use here (allowed: --chmod,"),
-        ("RUN --mount=type=cache,target=/x true", "line 3: RUN has the flag '--mount=type=cache,target=/x', which"),
+        ("COPY --from=other a /b", "line 3: COPY can't copy from another image or stage: let bin/generate put the files"),
+        ("COPY --parents a /b", "line 3: COPY has the flag '--parents', which an extension can't use here (allowed: --chmod,"),
+        ("RUN --mount=target=/x true", "line 3: RUN has a mount of type bind, expected cache, tmpfs or secret: use COPY"),
+        ("RUN --mount=type=cache true", "line 3: RUN has a mount without target="),
+        ("RUN --mount=type=cache,target=/x,from=y true", "line 3: RUN has a mount with from=, which"),
+        ("RUN --mount=type=cache,target=/x,uid=me true", "line 3: RUN has a mount with uid=me, which"),
+        ("RUN --mount=type=cache,target=/x,mode=0999 true", "line 3: RUN has a mount with mode=0999, which"),
+        ("RUN --mount=type=secret,id=x,required true", "line 3: RUN requires a secret mount, and nobody gives one"),
         ("RUN --network=none true", "line 3: RUN can't choose another network"),
         ("RUN []", "line 3: RUN has no command"),
         ("\nCOPY a", "line 4: COPY requires at least one source"),
