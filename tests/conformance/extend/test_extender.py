@@ -255,7 +255,7 @@ def test_generic_errors_and_unsupported_apis_have_their_codes(situation):
         ("RUN kill -9 $$\n", "was killed by signal 9"),
         ('RUN ["/no/such"]\n', "can't be started"),
         ("COPY missing /x\n", "run.Dockerfile:3: there is no 'missing' in the build context"),
-        ("COPY --from=x a /b\n", "run.Dockerfile: line 3: COPY has the flag '--from=x'"),
+        ("COPY --from=x a /b\n", "run.Dockerfile: line 3: COPY can't copy from another image"),
         ("USER nobody\nRUN true\n", "run.Dockerfile:4: there is no user 'nobody' in the image"),
         ("FROM other\n", "has more than one FROM"),
         ("NONSENSE\n", "line 3: unknown instruction: NONSENSE"),
