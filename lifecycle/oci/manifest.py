@@ -42,6 +42,9 @@ NON_DISTRIBUTABLE_TYPES = frozenset(
 )
 """Layers that stay where their publisher keeps them."""
 
+LARGEST_MANIFEST = 4 * 1024 * 1024
+"""Bytes; registries refuse larger ones as well.  Spec: OCI distribution-spec "Pushing Manifests"."""
+
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:

@@ -11,7 +11,8 @@ import secrets
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.directories import sync_directory
-from lifecycle.errors import CacheError
+from lifecycle.errors import CacheError, CorruptImageError
+from lifecycle.oci.manifest import LARGEST_MANIFEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,13 +53,8 @@ class FileLog:
             raise CacheError(f"can't be written: {error.strerror}", where=self._path / name) from error
 
     def read(self, name: str) -> bytes | None:
-        """Return what the file of a name holds."""
-        try:
-            return (self._path / name).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise CacheError(f"can't be read: {error.strerror}", where=self._path / name) from error
+        """Return what the file of a name holds; raises as ``read_manifest_file``."""
+        return read_manifest_file(self._path / name)
 
     def names(self) -> frozenset[str]:
         """Return all names."""
@@ -90,3 +86,20 @@ class FileLog:
             (self._path / name).unlink(missing_ok=True)
         except OSError as error:
             raise CacheError(f"can't be removed: {error.strerror}", where=self._path / name) from error
+
+
+def read_manifest_file(path: Path) -> bytes | None:
+    """Return the manifest that a file holds, ``None`` if it isn't there.
+
+    Raises ``CorruptImageError`` for a file that is larger than manifests are, ``CacheError`` if it can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_MANIFEST + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CacheError(f"can't be read: {error.strerror}", where=path) from error
+    if len(data) > LARGEST_MANIFEST:
+        raise CorruptImageError(f"has a manifest of more than {LARGEST_MANIFEST} bytes", where=path)
+    return data

@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.directories import sync_directory
-from lifecycle.cache.distributed.file_log import FileLog
+from lifecycle.cache.distributed.file_log import FileLog, read_manifest_file
 from lifecycle.cache.distributed.tags import Stored
 from lifecycle.errors import CacheError, CorruptImageError
 from lifecycle.oci.digest import digest_of, verified
@@ -138,10 +138,8 @@ class FileRepository:
 
     def record(self, digest: Digest) -> bytes | None:
         """Return a manifest."""
-        try:
-            return b"".join(verified(self._chunks(digest), digest=digest, size=None, where=self.name))
-        except CorruptImageError:
-            return None
+        data = read_manifest_file(self._file(digest))
+        return None if data is None else b"".join(verified((data,), digest=digest, size=None, where=self.name))
 
     def _chunks(self, digest: Digest) -> Iterator[bytes]:
         try:

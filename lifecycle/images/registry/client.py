@@ -32,6 +32,7 @@ from lifecycle.oci.manifest import (
     DOCKER_INDEX,
     DOCKER_MANIFEST,
     INDEX_TYPES,
+    LARGEST_MANIFEST,
     MANIFEST_TYPES,
     OCI_INDEX,
     OCI_MANIFEST,
@@ -51,9 +52,6 @@ if TYPE_CHECKING:
 _Found = TypeVar("_Found")
 
 _LOG = logging.getLogger(__name__)
-
-LARGEST_MANIFEST = 4 * 1024 * 1024
-"""Bytes; registries refuse larger ones as well."""
 
 _MOST_PAGES = 100_000
 _ACCEPTED = f"{OCI_MANIFEST}, {OCI_INDEX}, {DOCKER_MANIFEST}, {DOCKER_INDEX}"

@@ -218,6 +218,17 @@ def test_a_record_that_was_deleted_while_a_build_relied_on_it_costs_time_and_no_
     assert other.tree()["made/file"] == "other"
 
 
+def test_a_record_that_another_user_blew_up_is_replaced_by_our_own(pair, repository, caplog):
+    one, other = pair
+    one.layer("made", "one")
+    with (repository._blobs / one.settle().digest.removeprefix("sha256:")).open("r+b") as file:
+        file.truncate(1 << 40)
+    other.layer("made", "other")
+    settled = other.settle()
+    assert (settled.fate, settled.generation) == (Fate.WON, 1)
+    assert "has a manifest of more than" in caplog.text
+
+
 def test_builds_of_one_time_use_one_record_although_it_was_closed_meanwhile(pair, repository):
     one, other = pair
     one.layer("made", "one")

@@ -16,10 +16,17 @@ from lifecycle.errors import (
     RegistryError,
     VerificationError,
 )
-from lifecycle.images.registry.client import LARGEST_MANIFEST, manifest_type
+from lifecycle.images.registry.client import manifest_type
 from lifecycle.images.registry.credential import Credential
 from lifecycle.oci.digest import digest_of
-from lifecycle.oci.manifest import DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, Descriptor
+from lifecycle.oci.manifest import (
+    DOCKER_MANIFEST,
+    LARGEST_MANIFEST,
+    OCI_CONFIG,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+)
 from lifecycle.oci.reference import parse_reference
 from parts.http_server import Exchange, LoopbackServer
 from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
