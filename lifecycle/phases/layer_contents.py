@@ -37,12 +37,21 @@ def in_image(path: Path, *, layers_dir: Path, image_layers_dir: PurePosixPath | 
 
 
 def move_into_place(extracted: Path, target: Path) -> None:
-    """Let ``extracted`` be ``target``; what is there already ends up beside ``extracted``."""
+    """Let ``extracted`` be ``target``; what is there already ends up beside ``extracted``.
+
+    Raises ``LifecycleError``; what was there is there still.
+    """
+    old = extracted.with_name(extracted.name + ".old")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
-            target.rename(extracted.with_name(extracted.name + ".old"))
-        extracted.rename(target)
+            target.rename(old)
+        try:
+            extracted.rename(target)
+        except OSError:
+            with contextlib.suppress(FileNotFoundError):
+                old.rename(target)
+            raise
     except OSError as error:
         raise LifecycleError(f"can't be written: {error.strerror}", where=target) from error
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lifecycle.errors import LifecycleError
 from lifecycle.phases.layer_contents import move_into_place, staging_in
 
 
@@ -28,4 +29,13 @@ def test_a_layer_takes_the_place_of_what_was_there_and_nothing_else_is_left(tmp_
         move_into_place(staging / "layer", target)
     assert not target.is_symlink()
     assert [each.name for each in target.iterdir()] == ["new"]
+    assert [each.name for each in tmp_path.iterdir()] == ["node"]
+
+
+def test_what_was_there_stays_if_the_new_layer_cannot_take_its_place(tmp_path):
+    target = tmp_path / "node"
+    _place_directory(target)
+    with staging_in(tmp_path) as staging, pytest.raises(LifecycleError, match="can't be written"):
+        move_into_place(staging / "missing", target)
+    assert [each.name for each in target.iterdir()] == ["old"]
     assert [each.name for each in tmp_path.iterdir()] == ["node"]
