@@ -146,6 +146,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
     """Build an image from an app directory."""
     from lifecycle.cli.commands.build.build import BuildRequest, build_image, own_places
     from lifecycle.cli.commands.build.stepping import Stepping, read_stops
+    from lifecycle.cli.commands.build.variables import read_variables
 
     style = Style.JSON if as_json else Style.QUIET if quiet else Style.VERBOSE if verbose else Style.NORMAL
     log = BuildLog(style)
@@ -165,7 +166,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
             order=order or (_BUILDERS_ORDER if _BUILDERS_ORDER.is_file() else None),
             run_image=run_image,
             output=output,
-            env=_variables(env or [], env_file or []),
+            env=read_variables(env or [], env_file or [], environment=os.environ, warn=log.warning),
             cache_dir=cache_dir,
             cache_image=cache_image,
             cache_from=tuple(cache_from or _lines("CNB_CACHE_FROM")),
@@ -211,30 +212,3 @@ def _default_tag(source: Path, output: str) -> str:
         )
     name = "".join(char if char.isalnum() and char.isascii() else "-" for char in source.resolve().name.lower())
     return name.strip("-") or "app"
-
-
-def _variables(given: list[str], files: list[Path]) -> dict[str, str]:
-    entries: list[tuple[str, str | None]] = []
-    for path in files:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise InvalidInputError(f"can't be read: {reason}", where=path, remedy="correct --env-file") from error
-        lines = enumerate(text.splitlines(), start=1)
-        entries += [
-            (line, f"{path}: line {number}")
-            for number, line in lines
-            if line.strip() and not line.lstrip().startswith("#")
-        ]
-    variables = {}
-    for entry, where in [*entries, *((each, None) for each in given)]:
-        name, equals, value = entry.partition("=")
-        if not name.strip():
-            option = "" if where else "--env "
-            raise InvalidInputError(f"{option}{entry!r} has no name", where=where, remedy=f"write {option}NAME=VALUE")
-        if equals:
-            variables[name.strip()] = value
-        elif name.strip() in os.environ:
-            variables[name.strip()] = os.environ[name.strip()]
-    return variables
