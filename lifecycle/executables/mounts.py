@@ -27,6 +27,7 @@ class Unshared(IntFlag):
     IPC = 0x08000000
     USERS = 0x10000000
     PROCESSES = 0x20000000
+    NETWORK = 0x40000000
 
 
 class MountFlag(IntFlag):

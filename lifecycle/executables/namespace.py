@@ -52,9 +52,7 @@ def enter(mounts: Mapping[str, Path], scratch: Path) -> None:
         unshare(Unshared.MOUNTS, step="unshare mounts")
     else:
         unshare(Unshared.USERS | Unshared.MOUNTS, step="unshare user and mounts")
-        _write_map("setgroups", "deny")
-        _write_map("uid_map", f"{uid} {uid} 1")
-        _write_map("gid_map", f"{gid} {gid} 1")
+        map_ids(uid, gid, from_uid=uid, from_gid=gid)
     make_private()
     mount("tmpfs", scratch, "tmpfs", 0)
     # Else the directory that holds scratch would show the new root once more, and removing it would remove the host.
@@ -87,6 +85,16 @@ def _mirror(entry: os.DirEntry[str], target: Path) -> None:
     elif entry.is_file():
         target.touch()
         bind(Path(entry.path), target)
+
+
+def map_ids(uid: int, gid: int, *, from_uid: int, from_gid: int) -> None:
+    """Let who is ``from_uid`` and ``from_gid`` outside the new user namespace of this process be ``uid`` and ``gid``.
+
+    Raises ``LifecycleError`` where the host refuses.
+    """
+    _write_map("setgroups", "deny")
+    _write_map("uid_map", f"{uid} {from_uid} 1")
+    _write_map("gid_map", f"{gid} {from_gid} 1")
 
 
 def _write_map(name: str, text: str) -> None:

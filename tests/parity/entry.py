@@ -5,7 +5,6 @@ a user namespace.  In it one uid stands for the user of the build, so that ids i
 """
 
 import contextlib
-import ctypes
 import json
 import os
 import subprocess
@@ -15,15 +14,14 @@ import time
 import traceback
 from pathlib import Path
 
-from lifecycle.executables.namespace import enter
+from lifecycle.executables.mounts import Unshared, unshare
+from lifecycle.executables.namespace import enter, map_ids
 from lifecycle.model.build_metadata import LauncherSource
 from parts.forks import become, end_after, redirect, run_main, warm
 
 BUILDER = 1000
 MOUNTS = ("layers", "workspace", "cnb", "platform", "layout", "cache", "etc", "kaniko")
 FILES = ("analyzed.toml", "group.toml", "plan.toml", "report.toml", "config/metadata.toml")
-_NEWUSER = 0x10000000
-_NEWNET = 0x40000000
 _SETTLED = 120.0
 
 
@@ -71,22 +69,20 @@ class _Network:
 
     def __init__(self, stack: contextlib.ExitStack) -> None:
         self._stack = stack
-        self._libc = ctypes.CDLL(None, use_errno=True)
         self._storage: Path | None = None
         self._user, self._group = os.getuid(), os.getgid()
         self.ordinary_user = bool(self._user)
 
     def prepare(self, root: Path, *, registry: bool) -> None:
-        """Make ``root`` that of the next request; raise OSError where the host refuses namespaces."""
+        """Make ``root`` that of the next request; raise LifecycleError where the host refuses namespaces."""
         if os.getuid():
-            _become(self._libc, 0, 0, self._user, self._group)
+            _become(0, 0, self._user, self._group)
         if not registry:
             return
         if self._storage is None:
             made = tempfile.TemporaryDirectory(prefix="parity-registry", dir=root.parent)
             directory = Path(self._stack.enter_context(made))
-            if self._libc.unshare(_NEWNET):
-                raise OSError(ctypes.get_errno(), "no network of its own")
+            unshare(Unshared.NETWORK, step="unshare the network")
             self._stack.enter_context(_registry(directory))
             self._storage = directory / "storage"
         self._storage.unlink(missing_ok=True)
@@ -99,7 +95,7 @@ def _run(root: Path, commands: list[dict], *, ordinary_user: bool) -> list[dict]
     scratch.mkdir(exist_ok=True)
     enter({f"/{name}": root / name for name in MOUNTS if (root / name).is_dir()}, scratch)
     if ordinary_user:
-        _become(ctypes.CDLL(None, use_errno=True), BUILDER, BUILDER, 0, 0)
+        _become(BUILDER, BUILDER, 0, 0)
     results = []
     for each in commands:
         results.append(_command(each, root / "output"))
@@ -108,12 +104,9 @@ def _run(root: Path, commands: list[dict], *, ordinary_user: bool) -> list[dict]
     return results
 
 
-def _become(libc: ctypes.CDLL, uid: int, gid: int, from_uid: int, from_gid: int) -> None:
-    if libc.unshare(_NEWUSER):
-        raise OSError(ctypes.get_errno(), "no user namespace")
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{uid} {from_uid} 1")
-    Path("/proc/self/gid_map").write_text(f"{gid} {from_gid} 1")
+def _become(uid: int, gid: int, from_uid: int, from_gid: int) -> None:
+    unshare(Unshared.USERS, step="unshare user")
+    map_ids(uid, gid, from_uid=from_uid, from_gid=from_gid)
 
 
 @contextlib.contextmanager
