@@ -80,6 +80,14 @@ class Runner(Protocol):
         ...
 
 
+def ending(status: int) -> str:
+    """Say how a process ended that gave ``status``: the words after its name in a sentence."""
+    if status >= 0:
+        return f"exited with status {status}"
+    name = signal.strsignal(-status)
+    return f"was killed by signal {-status}" + (f" ({name})" if name else "")
+
+
 class RunningProcesses:
     """The processes of ``run_process``, in whatever threads, for the signal that ends this program."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from lifecycle.errors import ExtendError, LifecycleError
-from lifecycle.executables.process import Command, ProcessUser
+from lifecycle.executables.process import Command, ProcessUser, ending
 from lifecycle.rootfs.apply import apply_layer
 from lifecycle.rootfs.changes import ChangesLayer
 from lifecycle.rootfs.container import is_ignored, make_mount_points
@@ -218,8 +218,7 @@ class StepRunner:
         except LifecycleError as error:
             raise ExtendError(f"{shown(step)}: {error.message}", where=where, remedy=error.remedy) from error
         if status != 0:
-            ending = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
-            raise ExtendError(f"{shown(step)} {ending}", where=where)
+            raise ExtendError(f"{shown(step)} {ending(status)}", where=where)
         for each in reversed(emptied):
             bring_back(self.root, each, ignored=self._ignored)
         self._snapshot = take_snapshot(self.root, ignored=self._ignored)

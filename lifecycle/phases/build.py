@@ -6,7 +6,6 @@ Spec: buildpack.md "Phase #5: Build"; platform.md "builder".
 from __future__ import annotations
 
 import logging
-import signal
 import tempfile
 import time
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import BuildError, BuildpackApiError, BuildpackBuildError, LifecycleError
-from lifecycle.executables.process import Command
+from lifecycle.executables.process import Command, ending
 from lifecycle.files.codec import save
 from lifecycle.files.env_dir import read_layer_environment
 from lifecycle.files.layers_dir import (
@@ -280,7 +279,7 @@ class _Build:
                 ) from error
         if status != 0:
             raise BuildpackBuildError(
-                f"bin/build of buildpack {buildpack} {_ending(status)}",
+                f"bin/build of buildpack {buildpack} {ending(status)}",
                 remedy="its output above should tell why",
             )
 
@@ -297,10 +296,3 @@ def _temporary_directory(prefix: str) -> Iterator[Path]:
         raise BuildError(f"no plan file can be made: {error.strerror}", where=error.filename) from error
     with temporary as name:
         yield Path(name)
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"exited with status {status}"
-    name = signal.strsignal(-status)
-    return f"was killed by signal {-status}" + (f" ({name})" if name else "")

@@ -6,7 +6,6 @@ Spec: buildpack.md "Phase #1: Detection", image_extension.md "Detection", platfo
 from __future__ import annotations
 
 import logging
-import signal
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import DetectionError, InvalidFileError, LifecycleError
-from lifecycle.executables.process import Command
+from lifecycle.executables.process import Command, ending
 from lifecycle.files.codec import load
 from lifecycle.files.modules import Extension, find_buildpack, find_extension
 from lifecycle.model.api import PlatformFeature
@@ -312,7 +311,7 @@ class _Runs:
             return DetectRun(ERROR, b"".join(chunks), str(error))
         output = b"".join(chunks)
         if status < 0:
-            return DetectRun(ERROR, output, f"killed by signal {signal.strsignal(-status) or -status}")
+            return DetectRun(ERROR, output, f"bin/detect {ending(status)}")
         return _judged(component, status, output, plan_path)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExtensionGenerateError, GenerateError, InvalidFileError, LifecycleError
-from lifecycle.executables.process import Command
+from lifecycle.executables.process import Command, ending
 from lifecycle.files.codec import load, save
 from lifecycle.files.dockerfile import read_dockerfile
 from lifecycle.files.modules import find_extension
@@ -193,8 +193,7 @@ def _run_extension(
         except LifecycleError as error:
             raise ExtensionGenerateError(error.message, where=error.where, remedy=error.remedy) from error
     if status != 0:
-        ending = f"was killed by signal {-status}" if status < 0 else f"exited with status {status}"
-        raise ExtensionGenerateError(f"bin/generate of extension {extension} {ending}")
+        raise ExtensionGenerateError(f"bin/generate of extension {extension} {ending(status)}")
 
 
 def _collect(

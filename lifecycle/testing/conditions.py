@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.executables.process import Command, run_process
+from lifecycle.executables.process import Command, ending, run_process
 from lifecycle.testing.log import Log
 
 if TYPE_CHECKING:
@@ -74,11 +74,6 @@ class Call:
     status: int
     log: Log
     plan: str = ""
-
-
-def ending(status: int) -> str:
-    """Say how a process ended."""
-    return f"exited with status {status}" if status >= 0 else f"was killed by signal {-status}"
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import BuildpackDetectError, DetectionError, LifecycleError, NoGroupDetectedError
+from lifecycle.executables.process import ending
 from lifecycle.files.build_metadata import save_metadata
 from lifecycle.launcher import launcher_path
 from lifecycle.model.build_metadata import LauncherSource
@@ -27,7 +28,7 @@ from lifecycle.phases.generate import GenerateInputs, generate
 from lifecycle.phases.restore import RestoredLayers, RestoreInputs, restore
 from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
 from lifecycle.testing.cache import MemoryCache
-from lifecycle.testing.conditions import ConditionedRunner, Conditions, Recorder, ending
+from lifecycle.testing.conditions import ConditionedRunner, Conditions, Recorder
 from lifecycle.testing.detection import Detection, report_of
 from lifecycle.testing.image import AppImage
 from lifecycle.testing.in_process import InProcessRunner, OneByOne

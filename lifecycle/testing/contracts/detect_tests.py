@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from lifecycle.executables.process import ending
 from lifecycle.model.target import TargetData
-from lifecycle.testing.conditions import ending
 from lifecycle.testing.contracts.breach import Breach, none_of
 from lifecycle.testing.contracts.toml_keys import plan_breaches
 

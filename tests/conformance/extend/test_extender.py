@@ -252,7 +252,7 @@ def test_generic_errors_and_unsupported_apis_have_their_codes(situation):
     ("dockerfile", "problem"),
     [
         ("RUN exit 7\n", "run.Dockerfile:3: RUN exit 7 exited with status 7"),
-        ("RUN kill -9 $$\n", "was killed by signal 9"),
+        ("RUN kill -9 $$\n", "was killed by signal 9 (Killed)"),
         ('RUN ["/no/such"]\n', "can't be started"),
         ("COPY missing /x\n", "run.Dockerfile:3: there is no 'missing' in the build context"),
         ("COPY --from=x a /b\n", "run.Dockerfile: line 3: COPY can't copy from another image"),

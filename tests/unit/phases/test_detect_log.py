@@ -133,7 +133,7 @@ def test_an_error_is_shown_with_its_reason(add, tmp_path, caplog):
         ("I", "half\n"),
         ("I", "======== Error: a@1 ========"),
     ]
-    assert lines[3] == ("I", "killed by signal Killed")
+    assert lines[3] == ("I", "bin/detect was killed by signal 9 (Killed)")
     assert lines[4] == ("I", "======== Error: b@1 ========")
     assert "plan.toml" in lines[5][1]
     assert lines[6] == ("I", "======== Error: c@1 ========")

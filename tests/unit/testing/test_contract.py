@@ -66,7 +66,7 @@ BAD: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "test_detect_ends_with_0_or_100": [
         ("bin/detect", "exit 100", "exit 1", "exited with status 1 for an empty app"),
-        ("bin/detect", "exit 100", "kill -9 $$", "was killed by signal 9 for an empty app"),
+        ("bin/detect", "exit 100", "kill -9 $$", "was killed by signal 9 \\(Killed\\) for an empty app"),
     ],
     "test_detect_writes_a_build_plan_that_the_specification_knows": [
         ("bin/detect", "[requires.metadata]", "[requires.meta]", "has the key requires.meta"),
