@@ -24,6 +24,7 @@ from lifecycle.cli.commands.own_command import own_command
 from lifecycle.differences.causes import Circumstances
 from lifecycle.errors import CorruptImageError, InvalidInputError, LifecycleError
 from lifecycle.executables.process import Command, run_process
+from lifecycle.files.removal import remove_tree
 from lifecycle.images.layout import DirectoryStore
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _NAMES: Final = ("first", "second")
 _DIRECTORIES: Final = ("a", "another-place")
 """Of other lengths, so that paths of them change offsets too."""
 
+_STATE: Final = "state"
 _HOSTS: Final = ("host-one", "another-host")
 _NOT_PASSED: Final = (
     "SOURCE_DATE_EPOCH", "PYTHONHASHSEED", "CNB_CACHE_FROM", "CNB_CACHE_TO", "CNB_CACHE_REPO",
@@ -70,7 +72,7 @@ def verify(request: VerifyRequest, *, environment: Mapping[str, str], out: TextI
         _check_empty(request.keep)
     with TemporaryDirectory(prefix="lifecycle-verify-", ignore_cleanup_errors=True) as temporary:
         root = Path(temporary)
-        places = [_Place(root / name, host) for name, host in zip(_DIRECTORIES, _HOSTS, strict=True)]
+        places = [_Place(root / name, root / _STATE, host) for name, host in zip(_DIRECTORIES, _HOSTS, strict=True)]
         layouts = [(request.keep or root / "images") / name for name in _NAMES]
         prefix = _hostname_prefix(environment)
         for index, (place, layout) in enumerate(zip(places, layouts, strict=True)):
@@ -105,9 +107,14 @@ def verify(request: VerifyRequest, *, environment: Mapping[str, str], out: TextI
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where one of the builds has all that is its own."""
+    """Where one of the builds has all that is its own.
+
+    ``state`` is in the same place for both: on a host that forbids namespaces it shows in the paths of layers, which is
+    not the buildpack's doing.
+    """
 
     path: Path
+    state: Path
     host: str
 
     def build(self, request: VerifyRequest, layout: Path, environment: Mapping[str, str], prefix: Sequence[str]) -> int:
@@ -116,6 +123,7 @@ class _Place:
         own = ("--output", f"oci:{layout.absolute()}", "--cache-dir", str(self.path / "cache"))
         printed = self.path / "printed"
         self.path.mkdir(parents=True)
+        remove_tree(self.state)
         argv = (*prefix, *own_command(), "build", *options, *own, "--", *operands)
         command = Command(argv, cwd=Path.cwd(), env=self._environment(environment))
         with printed.open("wb") as file:
@@ -132,7 +140,7 @@ class _Place:
         kept = {name: value for name, value in environment.items() if name not in _NOT_PASSED}
         own = {
             "HOME": self.path / "home",
-            "XDG_STATE_HOME": self.path / "state",
+            "XDG_STATE_HOME": self.state,
             "XDG_CACHE_HOME": self.path / "caches",
             "TMPDIR": self.path / "temporary",
         }
