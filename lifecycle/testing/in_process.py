@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
-    from types import TracebackType
+    from types import ModuleType, TracebackType
     from typing import TextIO
 
     from lifecycle.executables.process import Command, Runner
@@ -88,7 +88,8 @@ def _as_process(command: Command, executable: Path, root: Path) -> Iterator[None
     """Give this process the arguments, environment and directory of another."""
     argv, path, modules = sys.argv, list(sys.path), set(sys.modules)
     before, umask, cwd = dict(os.environ), os.umask(0o022), Path.cwd()
-    compiled = sys.pycache_prefix
+    compiled, compiles_not = sys.pycache_prefix, sys.dont_write_bytecode
+    sys.modules.update(_sdk_of(root, modules))
     with ExitStack() as stack:
         stack.callback(os.chdir, cwd)
         stack.callback(os.umask, umask)
@@ -99,10 +100,12 @@ def _as_process(command: Command, executable: Path, root: Path) -> Iterator[None
         sys.path.insert(0, str(executable.parent))
         # A buildpack stays as it is, and is not compiled anew for each of its phases.
         sys.pycache_prefix = os.path.join(_compiled(), _state_of(root))  # noqa: PTH118  # the variable is text
+        sys.dont_write_bytecode = False
         try:
             yield
         finally:
-            sys.argv, sys.path[:], sys.pycache_prefix = argv, path, compiled
+            sys.argv, sys.path[:] = argv, path
+            sys.pycache_prefix, sys.dont_write_bytecode = compiled, compiles_not
             _forget(set(sys.modules) - modules, root)
 
 
@@ -124,12 +127,35 @@ def _set_environment(values: Mapping[str, str]) -> None:
     os.environ.update(values)
 
 
+_SDK = "cnb_buildpack"
+_sdks: dict[Path, list[tuple[str, ModuleType, str, int]]] = {}
+"""The SDK of each buildpack as its runs loaded it: names and modules, with their files and when these were changed."""
+
+
+def _sdk_of(root: Path, loaded: Collection[str]) -> dict[str, ModuleType]:
+    """Return the modules of a buildpack's SDK, which keeps nothing from run to run, as the last run left them."""
+    kept = _sdks.get(root, [])
+    if _SDK in loaded or not all(_changed(file) == changed for _, _, file, changed in kept):
+        return {}
+    return {name: module for name, module, _, _ in kept}
+
+
 def _forget(modules: Collection[str], root: Path) -> None:
     """Drop the modules of a buildpack: another may have others of the same names."""
+    sdk = _sdks[root] = []
     for name in modules:
         file = getattr(sys.modules[name], "__file__", None)
         if file is not None and Path(file).is_relative_to(root):
-            del sys.modules[name]
+            module = sys.modules.pop(name)
+            if name.partition(".")[0] == _SDK:
+                sdk.append((name, module, file, _changed(file)))
+
+
+def _changed(file: str) -> int:
+    try:
+        return os.stat(file).st_mtime_ns  # noqa: PTH116  # a path object each would take longer
+    except OSError:
+        return 0
 
 
 class _Copied:

@@ -6,13 +6,16 @@ Every pytest run of an environment loads this module, so nothing else is importe
 from __future__ import annotations
 
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
     from lifecycle.testing.cnb import Cnb
     from lifecycle.testing.contracts.runs import Runs
@@ -47,8 +50,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+class _AsCompiled:
+    """Finds the modules of this package as they were compiled when it was installed.
+
+    pytest rewrites the assertions in all modules of a plugin's distribution, at each start where it may write no
+    bytecode; there are none in these.  A meta path finder.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        return PathFinder.find_spec(name, path, target) if name.startswith("lifecycle.") else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Collect the contract alone if a buildpack but no test is named."""
+    sys.meta_path.insert(0, _AsCompiled)
+    config.add_cleanup(lambda: sys.meta_path.remove(_AsCompiled))
     if config.getoption("--cnb-buildpack") and config.args_source is not pytest.Config.ArgsSource.ARGS:
         config.args = [str(_CONTRACT)]
 

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lifecycle.errors import LifecycleError
-from lifecycle.model.ids import directory_name
 from lifecycle.testing.conditions import Conditions
 from lifecycle.testing.contracts.breach import Breach, none_of
-from lifecycle.testing.contracts.toml_keys import output_breaches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +36,10 @@ class BuildTests:
 
     def test_toml_files_have_only_what_the_specification_knows(self, cnb_runs: Runs) -> None:
         """Lifecycles pass over unknown keys: a typing error would go unnoticed.  Flags stand in ``[types]``."""
+        from lifecycle.testing.contracts.toml_keys import output_breaches  # noqa: PLC0415  # see subject.py
+
         try:
-            directory = cnb_runs.tried_first.layers_dir / directory_name(cnb_runs.id)
+            directory = cnb_runs.outputs(cnb_runs.tried_first)
         except LifecycleError as error:
             pytest.skip(f"the app is not built: {error.message}")
         none_of(output_breaches(directory, cnb_runs.api))
@@ -168,8 +168,7 @@ def _of_sboms(build: Build) -> Iterator[Breach]:
 
 
 def _of_unwritable_layers(runs: Runs) -> Iterator[Breach]:
-    left = runs.first.layers_dir / directory_name(runs.id)
-    if not any(left.iterdir()):
+    if not any(runs.outputs(runs.first).iterdir()):
         return
     user = runs.user if os.geteuid() == 0 else None
     conditions = Conditions(as_in_image=user is not None, user=user, writable_layers=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.testing.contracts.build_tests import BuildTests
 from lifecycle.testing.contracts.detect_tests import DetectTests
 from lifecycle.testing.contracts.rebuild_tests import RebuildTests
-from lifecycle.testing.contracts.runs import Subject
+from lifecycle.testing.contracts.subject import Subject
 from lifecycle.testing.contracts.surroundings_tests import SurroundingsTests
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.testing.contracts.buildpack import BuildpackContract
-from lifecycle.testing.contracts.runs import Subject
+from lifecycle.testing.contracts.subject import Subject
 
 if TYPE_CHECKING:
     import pytest

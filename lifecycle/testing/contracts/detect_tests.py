@@ -6,14 +6,12 @@ import os
 from typing import TYPE_CHECKING
 
 from lifecycle.executables.process import ending
-from lifecycle.model.target import TargetData
 from lifecycle.testing.contracts.breach import Breach, none_of
-from lifecycle.testing.contracts.toml_keys import plan_breaches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lifecycle.model.target import Target
+    from lifecycle.model.target import Target, TargetData
     from lifecycle.testing.contracts.runs import Runs
     from lifecycle.testing.detection import Detection
 
@@ -71,6 +69,8 @@ class DetectTests:
 
     def test_detect_writes_a_build_plan_that_the_specification_knows(self, cnb_runs: Runs) -> None:
         """The plan is TOML, and has no other keys than the Buildpack API."""
+        from lifecycle.testing.contracts.toml_keys import plan_breaches  # noqa: PLC0415  # see subject.py
+
         call = cnb_runs.detection.calls.get(cnb_runs.id)
         none_of(plan_breaches(call.plan) if call else ())
 
@@ -127,5 +127,7 @@ def _of_targets(runs: Runs) -> Iterator[Breach]:
 
 
 def _variants(target: Target) -> Iterator[TargetData]:
+    from lifecycle.model.target import TargetData  # noqa: PLC0415  # see subject.py
+
     for distro in target.distros or (None,):
         yield TargetData(os="linux", arch=target.arch or "amd64", arch_variant=target.arch_variant, distro=distro)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,30 +25,12 @@ if TYPE_CHECKING:
     from lifecycle.executables.process import Command
     from lifecycle.model.api import BuildpackApi
     from lifecycle.testing.build import Build
+    from lifecycle.testing.contracts.subject import Subject
     from lifecycle.testing.detection import Detection
     from lifecycle.testing.modules import TestedModule
     from lifecycle.testing.place import Place
 
 _USERS = range(100_000, 1_000_000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """A buildpack that is put through the contract, with an app that it builds.
-
-    ``files`` are written into the copy of ``app``; ``env`` are variables of the user.  ``before`` and ``after`` are
-    buildpacks beside it in the group.  ``plan`` replaces detection in builds: what the buildpack has to meet.
-    ``broken`` are files of an app that passes detection and that it can't build.
-    """
-
-    buildpack: Path
-    app: Path | None = None
-    files: Mapping[str, str | bytes] = field(default_factory=dict)
-    env: Mapping[str, str] = field(default_factory=dict)
-    plan: Sequence[str | Mapping[str, Any]] | None = None
-    before: Sequence[Path] = ()
-    after: Sequence[Path] = ()
-    broken: Mapping[str, str | bytes] | None = None
 
 
 class Runs:
@@ -77,6 +59,10 @@ class Runs:
     def id(self) -> str:
         """Its id."""
         return self.buildpack.descriptor.buildpack.id
+
+    def outputs(self, build: Build) -> Path:
+        """Return where the buildpack left its layers and files in a build."""
+        return build.layers_dir / directory_name(self.id)
 
     @cached_property
     def detection(self) -> Detection:

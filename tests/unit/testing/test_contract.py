@@ -7,7 +7,8 @@ import os
 import pytest
 
 from lifecycle.testing.contracts.buildpack import BuildpackContract
-from lifecycle.testing.contracts.runs import Runs, Subject
+from lifecycle.testing.contracts.runs import Runs
+from lifecycle.testing.contracts.subject import Subject
 
 GOOD = {
     "buildpack.toml": """\
