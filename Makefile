@@ -27,6 +27,7 @@ unit: .venv/developing
 bench: .venv/developing
 	$(BIN)/python tests/bench/bench_startup.py
 	$(BIN)/python tests/bench/bench_launcher.py
+	$(BIN)/python tests/bench/bench_unit_tests.py
 	$(BIN)/python tests/bench/bench_memory.py --sizes 50 500
 
 # What CI runs in short forms: more builders, more kills, larger models of the protocol.

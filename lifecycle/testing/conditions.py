@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -159,15 +160,16 @@ def _started(given: Mapping[str, object]) -> Command:
 
 
 @cache
-def namespaces_refused(scratch: Path) -> str:
+def namespaces_refused() -> str:
     """Return why this host gives processes no view of their own, ``""`` if it does."""
-    layers, view = scratch / "layers", scratch / "view"
-    for path in (layers, view):
-        path.mkdir(parents=True, exist_ok=True)
     true = Command(("/bin/sh", "-c", "exit 0"), Path("/"), {})
     chunks: list[bytes] = []
-    command = started(true, Conditions(as_in_image=True), {"/layers": layers}, view)
-    status = run_process(command, output=chunks.append)
+    with tempfile.TemporaryDirectory() as scratch:
+        layers, view = Path(scratch, "layers"), Path(scratch, "view")
+        for path in (layers, view):
+            path.mkdir()
+        command = started(true, Conditions(as_in_image=True), {"/layers": layers}, view)
+        status = run_process(command, output=chunks.append)
     return "" if status == 0 else Log.of(b"".join(chunks)).strip() or ending(status)
 
 

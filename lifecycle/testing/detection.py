@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import InvalidFileError
 from lifecycle.files.codec import parse_toml
 from lifecycle.model.plan import BuildPlan, Plan
-from lifecycle.rules.detection_explained import fate, suggestions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,7 +61,7 @@ class Detection:
 
     ``passed`` says whether the group passed: every ``bin/detect`` that must, and the resolution of their plans.
     ``group`` and ``resolved`` are what builds go on with.  ``calls`` are the runs by buildpack id; ``log``,
-    ``exit_code`` and ``plan`` are those of the first buildpack.  ``report`` tells what became of each.
+    ``exit_code`` and ``plan`` are those of the first buildpack.
     """
 
     passed: bool
@@ -70,7 +69,11 @@ class Detection:
     resolved: Plan
     attempts: tuple[Attempt, ...]
     calls: Mapping[str, Call]
-    report: str
+
+    @property
+    def report(self) -> str:
+        """What became of each, and what order would pass if none did."""
+        return report_of(self.attempts)
 
     @property
     def exit_code(self) -> int:
@@ -117,6 +120,8 @@ class Detection:
 
 def report_of(attempts: Iterable[Attempt]) -> str:
     """Say of each member of each group what became of it, and what order would pass if none did."""
+    from lifecycle.rules.detection_explained import fate, suggestions  # noqa: PLC0415  # for failures alone
+
     rows = list(attempts)
     lines = []
     for number, attempt in enumerate(rows, start=1):

@@ -5,6 +5,7 @@ Every pytest run of an environment loads this module, so nothing else is importe
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -92,8 +93,13 @@ def cnb_runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def _cnb(root: Path, request: pytest.FixtureRequest) -> Cnb:
-    from lifecycle.testing.cnb import Cnb  # noqa: PLC0415  # see the module
-
+    collects = gc.isenabled()
+    gc.disable()  # modules are no garbage
+    try:
+        from lifecycle.testing.cnb import Cnb  # noqa: PLC0415  # see the module
+    finally:
+        if collects:
+            gc.enable()
     return Cnb(root, redirects=request.config.getoption("capture") != "no")
 
 

@@ -24,12 +24,11 @@ from lifecycle.phases.build import BuildInputs, build
 from lifecycle.phases.cache_export import export_cache
 from lifecycle.phases.detect import DetectInputs, detect
 from lifecycle.phases.export import ExportInputs, export
-from lifecycle.phases.generate import GenerateInputs, generate
 from lifecycle.phases.restore import RestoredLayers, RestoreInputs, restore
 from lifecycle.rules.detection import GroupErroredError, NoGroupPassedError
 from lifecycle.testing.cache import MemoryCache
 from lifecycle.testing.conditions import ConditionedRunner, Conditions, Recorder
-from lifecycle.testing.detection import Detection, report_of
+from lifecycle.testing.detection import Detection
 from lifecycle.testing.image import AppImage
 from lifecycle.testing.in_process import InProcessRunner, OneByOne
 from lifecycle.testing.modules import TestedModule, lay_out
@@ -161,7 +160,7 @@ class Session:
         except (NoGroupPassedError, GroupErroredError) as error:
             attempts = error.attempts
         made = {self.module_of(call).id: call for call in self.recorder.calls[calls:]}
-        return Detection(passed, group, plan, attempts, made, report_of(attempts))
+        return Detection(passed, group, plan, attempts, made)
 
     def require_detection(self) -> tuple[Group, Plan]:
         """Return what passed detection; raise ``DetectionError`` that explains why nothing did."""
@@ -186,6 +185,8 @@ class Session:
 
     def generate(self, group: Group, plan: Plan, output: list[bytes]) -> Generated:
         """Run the extensions of the group."""
+        from lifecycle.phases.generate import GenerateInputs, generate  # noqa: PLC0415  # few have extensions
+
         inputs = GenerateInputs(
             platform_api=self.given.platform_api,
             app_dir=self.place.app,

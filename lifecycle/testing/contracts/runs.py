@@ -136,10 +136,10 @@ class Runs:
         files = {**self.subject.files, **(self.subject.broken or {})}
         return self._built(self._ordinary, replace(self.subject, files=files))
 
-    @cached_property
+    @property
     def namespaces_refused(self) -> str:
         """Why this host gives processes no view of their own, ``""`` if it does."""
-        return namespaces_refused(self._root / "probe")
+        return namespaces_refused()
 
     @cached_property
     def user(self) -> int:

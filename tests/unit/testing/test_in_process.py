@@ -48,6 +48,17 @@ def test_a_buildpack_that_is_changed_in_a_test_is_run_as_it_is_now(cnb, python_b
         assert f"of {name} 1\n" in log
 
 
+def test_an_sdk_that_is_changed_in_a_test_is_loaded_as_it_is_now(cnb, made):
+    root = made(detect=DETECT, build="#!/usr/bin/env python3\nimport cnb_buildpack\nprint(cnb_buildpack.NAME)\n")
+    sdk = root / "bin" / "cnb_buildpack.py"
+    logs = []
+    for name in ("first", "first", "other"):
+        if name not in "".join(logs):
+            sdk.write_text(f'NAME = "{name}"\n')
+        logs.append(cnb.build(cnb.buildpack(root, in_process=True)).log)
+    assert logs == ["first\n", "first\n", "other\n"]
+
+
 def test_modules_of_one_buildpack_are_none_of_another(cnb, python_buildpack, made):
     other = made("test/other", detect=DETECT, build=BUILD)
     (other / "bin" / "own_part.py").write_text('NAME = "second"\n')

@@ -89,6 +89,30 @@ def test_a_run_without_the_fixtures_loads_nothing_of_them(tmp_path):
     assert "1 passed" in run_pytest(tmp_path).stdout
 
 
+def test_a_contract_that_does_not_run_loads_nothing_of_the_lifecycle(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n"
+        "from lifecycle.testing import contract\n"
+        f"TestContract = contract({str(PROCFILE)!r})\n"
+        "def test_it():\n"
+        "    assert not [name for name in sys.modules if name.startswith(('lifecycle.phases', 'pydantic'))]\n"
+    )
+    assert "1 passed, 25 deselected" in run_pytest(tmp_path, "-k", "test_it.py and not Contract").stdout
+
+
+def test_the_lifecycle_is_loaded_as_it_was_compiled_and_tests_are_not(tmp_path):
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n"
+        "def test_it(cnb):\n"
+        "    name = 'lifecycle.phases.build'\n"
+        "    assert type(sys.modules[name].__loader__).__name__ == 'SourceFileLoader'\n"
+        "    assert name == 'another', 'told by pytest'\n"
+    )
+    assert "AssertionError: told by pytest\nE       assert 'lifecycle.phases.build' == 'another'" in run_pytest(
+        tmp_path
+    ).stdout.replace("\\n", "\n")
+
+
 def test_public_names_are_there_and_others_are_not():
     import lifecycle.testing as public
 
