@@ -48,7 +48,9 @@ def test_a_buildpack_that_is_changed_in_a_test_is_run_as_it_is_now(cnb, python_b
         assert f"of {name} 1\n" in log
 
 
-def test_an_sdk_that_is_changed_in_a_test_is_loaded_as_it_is_now(cnb, made):
+def test_an_sdk_that_is_changed_in_a_test_is_loaded_as_it_is_now(cnb, made, monkeypatch):
+    for name in [each for each in sys.modules if each.partition(".")[0] == "cnb_buildpack"]:
+        monkeypatch.delitem(sys.modules, name)
     root = made(detect=DETECT, build="#!/usr/bin/env python3\nimport cnb_buildpack\nprint(cnb_buildpack.NAME)\n")
     sdk = root / "bin" / "cnb_buildpack.py"
     logs = []
