@@ -63,7 +63,7 @@ class Account:
     """What happened to one element.
 
     ``unmet`` are the dependencies it requires without a provider in some trial, ``unused`` those it provides
-    to nobody; ``plan`` is what its ``bin/detect`` wrote if it passed.
+    to nobody; ``output`` is what its ``bin/detect`` printed, ``plan`` what it wrote if it passed.
     """
 
     id: str
@@ -72,7 +72,7 @@ class Account:
     optional: bool
     verdict: Verdict
     code: int
-    last_line: str
+    output: str
     error: str
     unmet: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
@@ -227,7 +227,6 @@ def _account(
         identity = (tried.extension, tried.element.id, want)
         return tuple(dependency for *key, dependency in problems if tuple(key) == identity)
 
-    lines = [line for line in tried.run.output.decode(errors="replace").splitlines() if line.strip()]
     return Account(
         id=tried.element.id,
         version=tried.element.version,
@@ -235,7 +234,7 @@ def _account(
         optional=tried.element.optional,
         verdict=verdict,
         code=tried.run.code,
-        last_line=lines[-1].strip() if lines else "",
+        output=tried.run.output.decode(errors="replace"),
         error=tried.run.error,
         unmet=of(Want.PROVIDER),
         unused=of(Want.REQUIRER),

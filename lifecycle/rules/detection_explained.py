@@ -27,7 +27,8 @@ _MAX_TRIALS = 100
 
 def fate(account: Account, *, clean: Callable[[str], str] = str) -> tuple[str, str]:
     """Return what became of a member of a group, in a word, and why; ``clean`` is for what it printed."""
-    said = clean(account.error or account.last_line)
+    lines = account.output.split("\n")
+    said = clean(account.error or next((line.strip() for line in reversed(lines) if line.strip()), ""))
     match account.verdict:
         case Verdict.ERROR:
             status = "" if account.code == ERROR else f"bin/detect exited with status {account.code}"

@@ -147,7 +147,7 @@ def test_a_failed_detection_tells_what_became_of_each_member_of_each_group(lifec
         "test/requires-x requires (would build with test/provides-x@0.1.0, test/requires-x@0.1.0, "
         "samples/hello-processes@0.0.1)\n"
         "error: no group of buildpacks passed detection, and one at least failed with an error\n"
-        "       --verbose shows what its bin/detect printed\n"
+        "       what it printed, above, should tell why\n"
     )
 
 

@@ -21,6 +21,7 @@ from lifecycle.cli.logs.progress_bar import ProgressBar, is_terminal
 from lifecycle.cli.logs.size_text import size_text
 from lifecycle.errors import BuildpackBuildError, LifecycleError
 from lifecycle.model.cache_report import CacheAction
+from lifecycle.rules.detection import Verdict
 from lifecycle.rules.detection_explained import fate
 
 if TYPE_CHECKING:
@@ -160,6 +161,10 @@ class BuildLog:
                 self._event("attempt", group=number, id=account.id, version=account.version, fate=word, reason=why)
                 name = f"{account.id} {account.version}"
                 self._say(f"    {'  ' * several}{word:<7}  {name:<{width}}  {why}".rstrip())
+                lines = account.output.rstrip().splitlines()
+                # A single line stands above already; --verbose has shown all.
+                if account.verdict is Verdict.ERROR and len(lines) > 1 and self.style is not Style.VERBOSE:
+                    self._say("\n".join(f"             {'  ' * several}{line}".rstrip() for line in lines))
 
     def suggestions(self, found: Sequence[Suggestion]) -> None:
         """Say how groups that failed would pass; shown even when quiet."""

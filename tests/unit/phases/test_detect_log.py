@@ -174,7 +174,7 @@ def test_the_account_tells_why_each_group_failed(add, tmp_path):
             optional=False,
             verdict=Verdict.FAIL,
             code=100,
-            last_line="no package.json",
+            output="first\n\nno package.json\n",
             error="",
         ),
     )

@@ -182,14 +182,13 @@ def _detect(
         explain(error.attempts, "")
         raise BuildpackDetectError(
             "no group of buildpacks passed detection, and one at least failed with an error",
-            remedy="--verbose shows what its bin/detect printed" if _said_more(error.attempts, log) else None,
+            remedy="what it printed, above, should tell why" if _ran(error.attempts) else None,
         ) from error
 
 
-def _said_more(attempts: Sequence[Attempt], log: BuildLog) -> bool:
-    """Say whether a ``bin/detect`` that failed may have printed what is not seen yet."""
-    ran = any(each.verdict is Verdict.ERROR and each.code != ERROR for attempt in attempts for each in attempt.elements)
-    return ran and log.style is not Style.VERBOSE
+def _ran(attempts: Sequence[Attempt]) -> bool:
+    """Say whether the error is one that a ``bin/detect`` ended with."""
+    return any(each.verdict is Verdict.ERROR and each.code != ERROR for attempt in attempts for each in attempt.elements)
 
 
 def _follow_extensions(

@@ -167,4 +167,5 @@ class BuildSteps:
 
     def _hint(self) -> None:
         wanted = self._names[self._current].partition("@")[0]
-        self._log.note(f"--rerun {wanted} starts again from here, --shell-on-failure opens a shell where it failed")
+        shell = "" if self._stepping.shell_on_failure else ", --shell-on-failure opens a shell where it failed"
+        self._log.note(f"--rerun {wanted} starts again from here{shell}")

@@ -176,7 +176,7 @@ def _attempt(*accounts):
         "extension": False,
         "optional": False,
         "code": 0,
-        "last_line": "",
+        "output": "",
         "error": "",
     }
     return Attempt(tuple(Account(**{**given, **each}) for each in accounts), trials=1, passed=False)
@@ -195,6 +195,23 @@ def test_each_member_of_each_group_has_its_event_with_its_fate(capsys):
         (2, "skipped", "optional"),
         (2, "error", "killed"),
     ]
+
+
+@pytest.mark.parametrize("style", [Style.NORMAL, Style.QUIET])
+def test_what_a_detection_that_failed_with_an_error_printed_stands_below_it(capsys, style):
+    errored = {"verdict": Verdict.ERROR, "code": 1}
+    log = BuildLog(style, color=False)
+    log.attempts((_attempt({**errored, "output": "File 'x', line 3\n\n  (\nSyntaxError\n"}),))
+    log.attempts((_attempt({**errored, "output": "one line\n"}, {"verdict": Verdict.FAIL, "output": "not\nfor me\n"}),))
+    assert capsys.readouterr().err == (
+        "    error    a/b 1  bin/detect exited with status 1: SyntaxError\n"
+        "             File 'x', line 3\n"
+        "\n"
+        "               (\n"
+        "             SyntaxError\n"
+        "    error    a/b 1  bin/detect exited with status 1: one line\n"
+        "    failed   a/b 1  for me\n"
+    )
 
 
 def test_output_that_ends_within_a_line_does_not_swallow_the_next_one(capsys):
