@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-import cnb_buildpack as bp
+import cnb_buildpack as bp  # missing with pack? It follows no links: run lifecycle buildpack package DIRECTORY
 
 PROCFILE = "Procfile"
 DEFAULT_TYPE = "web"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-import cnb_buildpack as bp
+import cnb_buildpack as bp  # missing with pack? It follows no links: run lifecycle buildpack package DIRECTORY
 
 SOURCES = ("requirements.txt", "pylock.toml", "uv.lock")
 """In the order in which they are looked for: the first there is counts."""
