@@ -69,11 +69,12 @@ class App:
                 f"{self.lock_name} has no packages: it is of npm 6 or older", fix="run: npm install --package-lock-only"
             )
 
-    def sbom(self) -> dict[str, Any]:
-        """Return the packages that run, as CycloneDX."""
+    def sbom(self, directory: Path) -> dict[str, Any]:
+        """Return what npm installed in a directory of all that the lock lists, as CycloneDX."""
         rows = []
         for path, each in sorted(self._packages().items()):
-            if each.get("dev") or "version" not in each:
+            # The lock has packages of development and of other platforms too.
+            if "version" not in each or not (directory / path).is_dir():
                 continue
             name = each.get("name") or path.rpartition("node_modules/")[2]
             rows.append(

@@ -79,7 +79,7 @@ def build(context: bp.BuildContext) -> None:
     if not modules.restored:
         install_modules(context.app_dir, modules.path, npm_env, "--omit=dev")
     link_modules(context.app_dir, modules.path)
-    modules.sbom(bp.CYCLONEDX, found.sbom())
+    modules.sbom(bp.CYCLONEDX, found.sbom(modules.path))
     modules.env.default("NODE_ENV", "production", scope=bp.LAUNCH)
     modules.env.prepend("PATH", modules.path / "node_modules" / ".bin", delim=":", scope=bp.LAUNCH)
     add_process(context, found)

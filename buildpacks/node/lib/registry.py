@@ -40,9 +40,9 @@ def address(env: Mapping[str, str]) -> str:
 
 def releases(name: str, registry: str) -> dict[str, Release]:
     """Return the releases of a package by version; raise ``BuildpackError`` if the registry can't tell."""
-    request = urllib.request.Request(f"{registry}/{name}", headers={"Accept": _ABBREVIATED})  # noqa: S310  # as set
+    request = bp.request(f"{registry}/{name}", {"Accept": _ABBREVIATED})
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310  # see above
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310  # the registry is as set
             document: dict[str, Any] = json.load(response)
         return {
             version: Release(name, version, each["dist"]["integrity"], _of(registry, each["dist"]["tarball"]))
@@ -50,15 +50,24 @@ def releases(name: str, registry: str) -> dict[str, Release]:
             if "integrity" in each["dist"]
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         reason = getattr(error, "reason", None) or error
         raise bp.BuildpackError(
-            f"{registry} tells no releases of {name}: {reason}", fix="check the network and NPM_CONFIG_REGISTRY"
+            f"{bp.public(registry)} tells no releases of {name}: {reason}",
+            fix="check the network and NPM_CONFIG_REGISTRY",
         ) from error
 
 
 def _of(registry: str, tarball: str) -> str:
-    """Return the address at the registry in use: as npm, take its mirrors to have what they name npm's own for."""
-    return registry + tarball.removeprefix(DEFAULT) if tarball.startswith(f"{DEFAULT}/") else tarball
+    """Return the address at the registry in use, with its credentials.
+
+    As npm does, mirrors are taken to have what they name npm's own registry for.
+    """
+    for base in (DEFAULT, bp.public(registry)):
+        if tarball.startswith(f"{base}/"):
+            return registry + tarball.removeprefix(base)
+    return tarball
 
 
 def unpack(release: Release, directory: Path) -> None:

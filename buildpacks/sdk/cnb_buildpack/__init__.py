@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cnb_buildpack.commands import CommandError, capture, run
     from cnb_buildpack.context import DetectContext, Detected
     from cnb_buildpack.descriptor import Descriptor
-    from cnb_buildpack.downloads import DownloadError, fetch
+    from cnb_buildpack.downloads import DownloadError, fetch, public, request
     from cnb_buildpack.environment import BUILD, LAUNCH, LayerEnv, Types
     from cnb_buildpack.errors import BuildpackError
     from cnb_buildpack.files import read_toml, remove, write_atomic, write_toml
@@ -90,9 +90,11 @@ __all__ = [
     "log",
     "main",
     "normalise_modes",
+    "public",
     "read_toml",
     "remove",
     "remove_bytecode",
+    "request",
     "run",
     "run_phase",
     "toml_text",
@@ -108,7 +110,7 @@ _NAMES = {
     "commands": "CommandError capture run",
     "context": "DetectContext Detected",
     "descriptor": "Descriptor",
-    "downloads": "DownloadError fetch",
+    "downloads": "DownloadError fetch public request",
     "environment": "BUILD LAUNCH LayerEnv Types",
     "errors": "BuildpackError",
     "files": "read_toml remove write_atomic write_toml",

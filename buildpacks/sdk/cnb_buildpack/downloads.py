@@ -9,12 +9,13 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from cnb_buildpack.errors import BuildpackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _CHUNK = 1 << 16
@@ -76,7 +77,7 @@ def _with_retries(
     for attempt in range(1, attempts + 1):
         pause = float(2 ** (attempt - 1))
         try:
-            with urllib.request.urlopen(_request(url), timeout=timeout) as response, temporary.open("wb") as target:  # noqa: S310  # the digest decides
+            with urllib.request.urlopen(request(url), timeout=timeout) as response, temporary.open("wb") as target:  # noqa: S310  # the digest decides
                 return _copy(response, target, hashlib.new(algorithm), response.headers.get("Content-Length"))
         except urllib.error.HTTPError as error:
             error.close()
@@ -96,19 +97,19 @@ def _with_retries(
     raise ValueError(f"attempts is {attempts}, at least 1 is needed")
 
 
-def _request(url: str) -> urllib.request.Request:
-    """Return the request, with credentials of the URL where HTTP has them."""
+def request(url: str, headers: Mapping[str, str] = MappingProxyType({})) -> urllib.request.Request:
+    """Return a request for ``urllib``, with credentials of the URL where HTTP has them."""
     parts = urllib.parse.urlsplit(url)
     credentials, _, host = parts.netloc.rpartition("@")
-    request = urllib.request.Request(  # noqa: S310  # the digest decides what is taken
-        urllib.parse.urlunsplit(parts._replace(netloc=host)), headers={"User-Agent": "cnb-buildpack"}
+    made = urllib.request.Request(  # noqa: S310  # fetch: the digest decides what is taken
+        urllib.parse.urlunsplit(parts._replace(netloc=host)), headers={"User-Agent": "cnb-buildpack", **headers}
     )
     if credentials:
         import base64  # noqa: PLC0415  # seldom needed
 
         token = base64.b64encode(urllib.parse.unquote(credentials).encode()).decode()
-        request.add_unredirected_header("Authorization", f"Basic {token}")
-    return request
+        made.add_unredirected_header("Authorization", f"Basic {token}")
+    return made
 
 
 def _copy(source: BinaryIO, target: BinaryIO, digest: hashlib._Hash, length: str | None) -> str:

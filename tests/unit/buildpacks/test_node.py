@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnb_buildpack as bp
+from parts.http_server import LoopbackServer
 
 VERSIONS = ["0.2.3", "0.2.9", "0.3.0", "1.0.0", "18.19.1", "20.0.0", "20.11.1", "20.12.0", "22.1.0", "23.0.0-rc.1"]
 LOCK = {
@@ -127,8 +128,13 @@ def test_only_what_npm_installs_by_decides_over_the_layer(app):
     assert app({"dependencies": {"a": "1"}}, lock={**LOCK, "packages": {}}).digest != digest
 
 
-def test_the_bill_of_materials_has_what_runs(app):
-    assert [each["purl"] for each in app().sbom()["components"]] == ["pkg:npm/a@1.0.0"]
+def test_the_bill_of_materials_has_what_npm_installed(app, tmp_path):
+    packages = {name: {"version": "1.0.0"} for name in ("", "node_modules/@a/b", "node_modules/@a/b/node_modules/c")}
+    other_platform = {"node_modules/d-darwin": {"version": "1.0.0", "optional": True, "os": ["darwin"]}}
+    found = app(lock={**LOCK, "packages": packages | other_platform})
+    (tmp_path / "layer" / "node_modules" / "@a" / "b" / "node_modules" / "c").mkdir(parents=True)
+    components = found.sbom(tmp_path / "layer")["components"]
+    assert [each["purl"] for each in components] == ["pkg:npm/%40a/b@1.0.0", "pkg:npm/c@1.0.0"]
 
 
 @pytest.mark.parametrize(
@@ -182,6 +188,42 @@ def test_a_release_is_unpacked_without_its_first_directory(module, archive, tmp_
     registry.unpack(registry.Release("node", "1.0.0", integrity, path.as_uri()), target)
     assert (target / "bin" / "node").stat().st_mode & 0o777 == 0o755
     assert (target / "LICENSE").stat().st_mode & 0o777 == 0o644
+
+
+class Registry(LoopbackServer):
+    """Wants credentials, and has one release at its own address, without them."""
+
+    release: bytes = b""
+    integrity: str = ""
+
+    def answer(self, exchange):
+        if exchange.headers["Authorization"] != f"Basic {base64.b64encode(b'me:secret').decode()}":
+            exchange.answer(401)
+        elif exchange.path.endswith(".tgz"):
+            exchange.answer(200, self.release)
+        else:
+            dist = {"tarball": f"{self.url}/npm{exchange.path}-1.0.0.tgz", "integrity": self.integrity}
+            exchange.answer(200, json.dumps({"versions": {"1.0.0": {"dist": dist}}}).encode())
+
+
+def test_a_registry_with_credentials_in_its_address_is_asked_with_them(module, archive, tmp_path):
+    path, integrity = archive("package/bin/node")
+    with Registry() as server:
+        server.release, server.integrity = path.read_bytes(), integrity
+        registry = module("registry")
+        address = registry.address({"NPM_CONFIG_REGISTRY": f"http://me:secret@{server.host}/npm/"})
+        target = tmp_path / "target"
+        target.mkdir()
+        registry.unpack(registry.releases("node", address)["1.0.0"], target)
+    assert (target / "bin" / "node").is_file()
+
+
+def test_an_error_shows_no_credentials_of_the_registry(module):
+    with Registry() as server:
+        registry = module("registry")
+        with pytest.raises(bp.BuildpackError, match=f"^http://{server.host}/npm tells no releases") as caught:
+            registry.releases("node", f"http://me:wrong@{server.host}/npm")
+    assert "wrong" not in f"{caught.value} {caught.value.fix}"
 
 
 def test_a_release_with_other_bytes_is_not_unpacked(module, archive, tmp_path):
