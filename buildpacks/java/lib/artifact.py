@@ -15,6 +15,9 @@ import cnb_buildpack as bp
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+CHOICE = "BP_MAVEN_BUILT_ARTIFACT"
+"""The variable that names the jar to run."""
+
 APP_JAR = "app.jar"
 LIB = "lib"
 DEPENDENCIES = "dependency"
@@ -32,7 +35,7 @@ def choose(app_dir: Path, pattern: str) -> jars.Jar:
     """
     if pattern:
         if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
-            raise bp.BuildpackError(f"BP_JAR is {pattern}", fix="name a path below the app, as target/app.jar")
+            raise bp.BuildpackError(f"{CHOICE} is {pattern}", fix="name a path below the app, as target/app.jar")
         found = sorted(path for path in app_dir.glob(pattern) if path.is_file())
     else:
         found = sorted(
@@ -45,10 +48,10 @@ def choose(app_dir: Path, pattern: str) -> jars.Jar:
     runnable = [jar for jar in read if jar.main_class]
     if len(runnable) == 1:
         return runnable[0]
-    asked = f" that matches BP_JAR={pattern}" if pattern else ""
+    asked = f" that matches {CHOICE}={pattern}" if pattern else ""
     if len(runnable) > 1:
         raise bp.BuildpackError(
-            f"there is more than one jar{asked} to run: {_listed(app_dir, runnable)}", fix="choose one with BP_JAR"
+            f"there is more than one jar{asked} to run: {_listed(app_dir, runnable)}", fix=f"choose one with {CHOICE}"
         )
     if read:
         raise bp.BuildpackError(
@@ -57,7 +60,7 @@ def choose(app_dir: Path, pattern: str) -> jars.Jar:
         )
     raise bp.BuildpackError(
         f"Maven made no jar{asked}",
-        fix="correct BP_JAR" if pattern else "give the pom the packaging jar, or set BP_JAR",
+        fix=f"correct {CHOICE}" if pattern else f"give the pom the packaging jar, or set {CHOICE}",
     )
 
 

@@ -51,7 +51,7 @@ def build(context: bp.BuildContext) -> None:
     store = install_truststore(context)
     jdk.runtime(context, version)
     made = make(context, jdk.development(context, version), store)
-    kept = [PROCFILE, *filter(None, context.env.get("BP_JAVA_KEEP", "").split(":"))]
+    kept = [PROCFILE, *filter(None, context.env.get("BP_INCLUDE_FILES", "").split(":"))]
     artifact.replace_app(context.app_dir, made, kept)
     context.launch_sbom(bp.CYCLONEDX, jars.sbom(artifact.archives(made)))
     for paths in artifact.slices(made):
@@ -77,7 +77,8 @@ def install_truststore(context: bp.BuildContext) -> Path:
 
 def make(context: bp.BuildContext, java: Jdk, store: Path) -> Path:
     """Return the directory of what runs; Maven is called only if that could be another than in the last build."""
-    import maven  # noqa: PLC0415  # detection needs none of it
+    import artifact  # noqa: PLC0415  # detection needs none of it
+    import maven  # noqa: PLC0415
 
     remove_made(context.app_dir)
     wanted: dict[str, str] = context.descriptor.metadata["maven"]
@@ -87,7 +88,7 @@ def make(context: bp.BuildContext, java: Jdk, store: Path) -> Path:
         java=java.version,
         maven=wanted["version"],
         arguments=hashlib.sha256(
-            repr((maven.arguments(context.env), context.env.get("BP_JAR", ""))).encode()
+            repr((maven.arguments(context.env), context.env.get(artifact.CHOICE, ""))).encode()
         ).hexdigest(),
     )
     program = context.cached_layer("maven", types=bp.Types(0), key=wanted, restored=bp.keep_if_same)
@@ -113,7 +114,7 @@ def run_maven(context: bp.BuildContext, program: Path, repository: Path, env: di
 
     with bp.log.timed("mvn package"):
         maven.run(context, program, repository, env, ["package"])
-    jar = artifact.choose(context.app_dir, context.env.get("BP_JAR", ""))
+    jar = artifact.choose(context.app_dir, context.env.get(artifact.CHOICE, ""))
     if artifact.needs_libraries(jar):
         goals = maven.library_goals(context.app_dir, context.descriptor.metadata["dependency-plugin"])
         with bp.log.timed("mvn dependency:copy-dependencies"):

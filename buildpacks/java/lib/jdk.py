@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 JVM = "usr/lib/jvm"
 _VERSION = re.compile(r'^JAVA_VERSION="(?P<version>[^"]+)"', re.MULTILINE)
 _FEATURE = re.compile(r"[1-9][0-9]?")
-_FIX = "set BP_JAVA_VERSION to one that Debian has: apt-cache search openjdk"
+_FIX = "set BP_JVM_VERSION to one that Debian has: apt-cache search openjdk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Jdk:
 
 def wanted(env: Mapping[str, str], default: str) -> str:
     """Return which Java is asked for; raise ``BuildpackError`` for what is no version of Java."""
-    version = env.get("BP_JAVA_VERSION") or default
+    version = env.get("BP_JVM_VERSION") or default
     if not _FEATURE.fullmatch(version):
-        raise bp.BuildpackError(f"BP_JAVA_VERSION is {version!r}", fix="set a number, as 17")
+        raise bp.BuildpackError(f"BP_JVM_VERSION is {version!r}", fix="set a number, as 17")
     return version
 
 

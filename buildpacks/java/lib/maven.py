@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CENTRAL = "https://repo.maven.apache.org/maven2"
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin"
 _MIRROR = "BP_MAVEN_CENTRAL"
+_ARGUMENTS = "BP_MAVEN_ADDITIONAL_BUILD_ARGUMENTS"
 _SETTINGS = """\
 <settings>
   <servers>{server}</servers>
@@ -61,11 +62,11 @@ def unpack(version: str, sha512: str, env: Mapping[str, str], directory: Path) -
 
 
 def arguments(env: Mapping[str, str]) -> list[str]:
-    """Return the arguments of BP_MAVEN_ARGS; raise ``BuildpackError`` if a quote is open."""
+    """Return the arguments that the user adds; raise ``BuildpackError`` if a quote is open."""
     try:
-        return shlex.split(env.get("BP_MAVEN_ARGS", ""))
+        return shlex.split(env.get(_ARGUMENTS, ""))
     except ValueError as error:
-        raise bp.BuildpackError(f"BP_MAVEN_ARGS: {error}", fix="close every quote") from error
+        raise bp.BuildpackError(f"{_ARGUMENTS}: {error}", fix="close every quote") from error
 
 
 def run(context: bp.BuildContext, home: Path, repository: Path, env: Mapping[str, str], goals: Sequence[str]) -> None:
@@ -75,8 +76,8 @@ def run(context: bp.BuildContext, home: Path, repository: Path, env: Mapping[str
             [home / "bin" / "mvn", *_ALWAYS, f"-Dmaven.repo.local={repository}", *options, *arguments(env), *goals],
             cwd=context.app_dir,
             env={name: value for name, value in env.items() if name != _MIRROR},
-            fix="make it pass with: mvn package; BP_JAVA_VERSION, BP_MAVEN_ARGS and a binding of type maven change"
-            " how it is called",
+            fix=f"make it pass with: mvn package; BP_JVM_VERSION, {_ARGUMENTS} and a binding of type maven change how"
+            " it is called",
         )
 
 

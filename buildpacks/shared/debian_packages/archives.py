@@ -48,8 +48,10 @@ def read_uris(text: str) -> tuple[Archive, ...]:
             continue
         match = _URI.match(line)
         if match is None:
+            url = line.split()[0].strip("'")
             raise bp.BuildpackError(
-                f"apt has no SHA-256 for {line.split()[0]}", fix="take packages from repositories that are signed"
+                f"apt has no SHA-256 for {bp.public(url)}",
+                fix="take packages from repositories that are signed",
             )
         name, version, architecture = match["file"].removesuffix(".deb").rsplit("_", 2)
         version = urllib.parse.unquote(version)

@@ -205,8 +205,8 @@ def test_links_to_absolute_paths_stay_in_the_layer(tmp_path):
 
 
 def test_archives_without_a_sha256_are_refused():
-    with pytest.raises(bp.BuildpackError, match="no SHA-256"):
-        read_uris("'http://x/a.deb' a_1_all.deb 5 MD5Sum:00\n")
+    with pytest.raises(bp.BuildpackError, match=r"no SHA-256 for http://x/a\.deb;"):
+        read_uris("'http://me:secret@x/a.deb' a_1_all.deb 5 MD5Sum:00\n")
     digest = "0" * 64
     assert read_uris(f"Reading\n'http://x/a.deb' a_1%3a2-1_all.deb 5 SHA256:{digest}\n") == (
         Archive("a", "1:2-1", "all", "a_1%3a2-1_all.deb", digest, "http://x/a.deb"),

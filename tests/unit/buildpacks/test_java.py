@@ -124,7 +124,7 @@ def test_several_jars_are_named_and_one_can_be_chosen(module, app, jar):
     jar("a/target/a-1.0.jar", Main_Class="A")
     jar("b/target/b-1.0.jar", Main_Class="B")
     artifact = module("artifact")
-    with pytest.raises(bp.BuildpackError, match=r"a/target/a-1\.0\.jar, b/target/b-1\.0\.jar.*BP_JAR"):
+    with pytest.raises(bp.BuildpackError, match=r"a/target/a-1\.0\.jar, b/target/b-1\.0\.jar.*BP_MAVEN_BUILT_ARTIFACT"):
         artifact.choose(app, "")
     assert artifact.choose(app, "b/target/*.jar").main_class == "B"
 
@@ -133,9 +133,9 @@ def test_several_jars_are_named_and_one_can_be_chosen(module, app, jar):
     ("pattern", "problem"),
     [
         ("", "no jar has a Main-Class: target/a.jar"),
-        ("x/*.jar", "Maven made no jar that matches BP_JAR=x/"),
-        ("../*.jar", "BP_JAR is"),
-        ("/etc/*", "BP_JAR is"),
+        ("x/*.jar", "Maven made no jar that matches BP_MAVEN_BUILT_ARTIFACT=x/"),
+        ("../*.jar", "BP_MAVEN_BUILT_ARTIFACT is"),
+        ("/etc/*", "BP_MAVEN_BUILT_ARTIFACT is"),
         ("target/broken.bin", "broken.bin is no jar"),
     ],
 )
@@ -337,9 +337,9 @@ def test_java_in_a_layer_trusts_what_the_layer_beside_it_has(module, tmp_path):
 def test_versions_are_numbers(module, text):
     jdk = module("jdk")
     assert jdk.wanted({}, "17") == "17"
-    assert jdk.wanted({"BP_JAVA_VERSION": "21"}, "17") == "21"
-    with pytest.raises(bp.BuildpackError, match="BP_JAVA_VERSION"):
-        jdk.wanted({"BP_JAVA_VERSION": text}, "17")
+    assert jdk.wanted({"BP_JVM_VERSION": "21"}, "17") == "21"
+    with pytest.raises(bp.BuildpackError, match="BP_JVM_VERSION"):
+        jdk.wanted({"BP_JVM_VERSION": text}, "17")
 
 
 def test_credentials_of_a_mirror_are_those_of_a_server(module):
@@ -441,7 +441,7 @@ def test_maven_is_started_anew_when_sources_or_arguments_change(building, app, c
     (app / "src" / "Main.java").touch()
     building()
     assert "Creating layer artifact: sources changed" in capfd.readouterr().out
-    building(BP_MAVEN_ARGS="-P 'my profile'")
+    building(BP_MAVEN_ADDITIONAL_BUILD_ARGUMENTS="-P 'my profile'")
     said = capfd.readouterr().out
     assert "Creating layer artifact: arguments changed" in said
     assert "-P my profile package" in said
@@ -450,8 +450,8 @@ def test_maven_is_started_anew_when_sources_or_arguments_change(building, app, c
 def test_a_maven_that_fails_and_arguments_that_are_no_words_are_told(building):
     with pytest.raises(bp.BuildpackError, match="mvn failed with exit status 1"):
         building(FAIL="1")
-    with pytest.raises(bp.BuildpackError, match="BP_MAVEN_ARGS: No closing quotation"):
-        building(BP_MAVEN_ARGS="'")
+    with pytest.raises(bp.BuildpackError, match="BP_MAVEN_ADDITIONAL_BUILD_ARGUMENTS: No closing quotation"):
+        building(BP_MAVEN_ADDITIONAL_BUILD_ARGUMENTS="'")
 
 
 def test_settings_of_a_binding_are_maven_s(building, tmp_path, capfd):
