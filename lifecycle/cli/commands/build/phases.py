@@ -10,7 +10,6 @@ from lifecycle.cli.caches.sources import use_of
 from lifecycle.cli.caches.targets import open_targets
 from lifecycle.cli.commands.build.extension import check_dockerfiles, extend_run_image
 from lifecycle.cli.commands.build.paths import APP, LAYERS
-from lifecycle.cli.logs.build_log import Style
 from lifecycle.cli.steps.analyze import analyze
 from lifecycle.cli.steps.build import build, build_inputs, with_step_keys
 from lifecycle.cli.steps.detect import DetectedGroup, detect
@@ -188,7 +187,9 @@ def _detect(
 
 def _ran(attempts: Sequence[Attempt]) -> bool:
     """Say whether the error is one that a ``bin/detect`` ended with."""
-    return any(each.verdict is Verdict.ERROR and each.code != ERROR for attempt in attempts for each in attempt.elements)
+    return any(
+        each.verdict is Verdict.ERROR and each.code != ERROR for attempt in attempts for each in attempt.elements
+    )
 
 
 def _follow_extensions(
