@@ -7,10 +7,8 @@ Reference: cache/image_cache.go, cache/image_deleter.go; a layer may be listed t
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from lifecycle.errors import (
@@ -21,6 +19,7 @@ from lifecycle.errors import (
     LifecycleError,
     VerificationError,
 )
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
 from lifecycle.images.stored_image import layer_descriptor
 from lifecycle.layers.blob import write_blob
@@ -32,6 +31,7 @@ from lifecycle.oci.gojson import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from lifecycle.images.store import Image, ImageStore, WrittenImage
     from lifecycle.layers.blob import LayerBlob
@@ -100,11 +100,12 @@ class ImageCache:
     def begin(self) -> ImageTransaction:
         """Start to replace the content."""
         image = self._open()[0]
+        work = ExitStack()
         try:
-            directory = Path(tempfile.mkdtemp(prefix="cache-image-", dir=self._work_dir))
-        except OSError as error:
-            raise CacheError(f"can't be written: {error.strerror}", where=self._work_dir) from error
-        return ImageTransaction(self, image, directory)
+            directory = work.enter_context(work_directory("cache-image", self._work_dir))
+        except LifecycleError as error:
+            raise CacheError(error.message, where=self._work_dir) from error
+        return ImageTransaction(self, image, directory, work)
 
     def replace(self, image: NewImage) -> None:
         """Write the next content; raise ``CacheError`` if that fails, in which case the old one stays."""
@@ -143,12 +144,16 @@ class ImageCache:
 
 
 class ImageTransaction:
-    """The next content of an ``ImageCache``, staged in ``directory``; ``image`` has the current one."""
+    """The next content of an ``ImageCache``; ``image`` has the current one.
 
-    def __init__(self, cache: ImageCache, image: Image | None, directory: Path) -> None:
+    New layers wait in ``directory``, which goes when ``work`` is closed.
+    """
+
+    def __init__(self, cache: ImageCache, image: Image | None, directory: Path, work: ExitStack) -> None:
         self._cache = cache
         self._image = image
         self._directory = directory
+        self._work = work
         self._layers: dict[DiffId, LayerBlob | ReusedLayer] = {}
         self._open = True
 
@@ -186,20 +191,17 @@ class ImageTransaction:
             layers = tuple(self._layers.values()) or (_empty_layer(self._directory),)
             self._cache.replace(NewImage(None, layers, _config(layers, metadata)))
         finally:
-            self._remove()
+            self._work.close()
 
     def abort(self) -> None:
         """Leave the content as it is; harmless after ``commit``."""
         if self._open:
             self._open = False
-            self._remove()
+            self._work.close()
 
     def _require_open(self) -> None:
         if not self._open:
             raise CacheError("cache cannot be modified after commit", where=self._cache.name)
-
-    def _remove(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def _metadata(image: Image) -> CacheMetadata:

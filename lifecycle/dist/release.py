@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle.files.work_dir import work_directory
 from lifecycle import __version__
 from lifecycle.dist.archive import write_archive
 from lifecycle.dist.contents import lifecycle_contents
@@ -58,9 +59,9 @@ def make_release(
         )
     descriptor = descriptor_text(__version__)
     images: dict[Target, NewImage] = {}
-    with tempfile.TemporaryDirectory(prefix="lifecycle-dist-") as name:
+    with work_directory("dist") as directory:
         for target in targets:
-            work_dir = Path(name) / target.arch
+            work_dir = directory / target.arch
             work_dir.mkdir()
             contents = _contents(target, work_dir, phases, report)
             stem = f"lifecycle-v{__version__}+linux.{NAMES[target.arch]}"

@@ -22,18 +22,21 @@ _PREFIX: Final = "cnb-lifecycle."
 
 
 @contextlib.contextmanager
-def work_directory(kind: str) -> Iterator[Path]:
-    """Make a directory among the temporary files, and remove it afterwards, and those of this kind that are abandoned.
+def work_directory(kind: str, parent: Path | None = None) -> Iterator[Path]:
+    """Make a directory in ``parent``, and remove it afterwards, and those of this kind that are abandoned.
+
+    ``parent`` is where temporary files are, unless it is given.
 
     Raises ``LifecycleError`` where it can't be made.
     """
     prefix = f"{_PREFIX}{kind}."
     try:
-        for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        for path in (parent or Path(tempfile.gettempdir())).glob(f"{prefix}*"):
             remove_abandoned(path)
-        path, descriptor = _made(prefix)
+        path, descriptor = _made(prefix, parent)
     except OSError as error:
-        raise LifecycleError(f"can't be written: {error.strerror}", where=error.filename or tempfile.tempdir) from error
+        where = error.filename or parent or tempfile.tempdir
+        raise LifecycleError(f"can't be written: {error.strerror}", where=where) from error
     try:
         yield path
     finally:
@@ -53,10 +56,10 @@ def remove_abandoned(path: Path) -> None:
             os.close(descriptor)
 
 
-def _made(prefix: str) -> tuple[Path, int]:
+def _made(prefix: str, parent: Path | None) -> tuple[Path, int]:
     """Make a directory whose lock this process holds; another process may take it for abandoned until then."""
     while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix))
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         with contextlib.suppress(FileNotFoundError):
             descriptor = _opened(path)
             # Where there are no locks, none of these directories is ever taken for abandoned.

@@ -6,11 +6,9 @@ Spec: buildpack.md "Phase #5: Build"; platform.md "builder".
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import BuildError, BuildpackApiError, BuildpackBuildError, LifecycleError
@@ -24,6 +22,7 @@ from lifecycle.files.layers_dir import (
     set_aside,
 )
 from lifecycle.files.modules import find_buildpack
+from lifecycle.files.work_dir import work_directory
 from lifecycle.model.ids import directory_name
 from lifecycle.model.plan import BuildpackPlan
 from lifecycle.phases.build_results import BuildResults, StepBuilder, located, remove_sboms
@@ -35,6 +34,7 @@ from lifecycle.rules.plan import entries_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from lifecycle.executables.process import Runner
     from lifecycle.files.modules import Buildpack
@@ -255,8 +255,7 @@ class _Build:
         output: Callable[[bytes], None],
     ) -> None:
         _LOG.debug("Creating plan directory")
-        prefix = directory_name(buildpack.descriptor.buildpack.id) + "-"
-        with _temporary_directory(prefix) as plan_dir:
+        with work_directory("builder") as plan_dir:
             _LOG.debug("Preparing paths")
             plan_path = plan_dir / "plan.toml"
             save(plan_path, BuildpackPlan(entries=tuple(given)).struct())
@@ -286,13 +285,3 @@ class _Build:
     def finish(self) -> BuildMetadata:
         """Write the legacy SBOM files and return metadata.toml."""
         return self._results.finish(self._inputs.group)
-
-
-@contextmanager
-def _temporary_directory(prefix: str) -> Iterator[Path]:
-    try:
-        temporary = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
-    except OSError as error:
-        raise BuildError(f"no plan file can be made: {error.strerror}", where=error.filename) from error
-    with temporary as name:
-        yield Path(name)

@@ -6,17 +6,16 @@ Spec: buildpack.md "Phase #1: Detection", image_extension.md "Detection", platfo
 from __future__ import annotations
 
 import logging
-import tempfile
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import DetectionError, InvalidFileError, LifecycleError
 from lifecycle.executables.process import Command, ending
 from lifecycle.files.codec import load
 from lifecycle.files.modules import Extension, find_buildpack, find_extension
+from lifecycle.files.work_dir import work_directory
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.descriptor import System
 from lifecycle.model.group import Group, GroupElement
@@ -43,6 +42,7 @@ from lifecycle.rules.targets import buildpack_targets, mismatch, satisfies
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
+    from pathlib import Path
 
     from lifecycle.executables.process import Runner
     from lifecycle.files.modules import Buildpack
@@ -286,8 +286,8 @@ class _Runs:
         if unfit:
             return DetectRun(ERROR, error=unfit)
         try:
-            with tempfile.TemporaryDirectory(prefix="plan.", ignore_cleanup_errors=True) as directory:
-                plan_path = Path(directory, "plan.toml")
+            with work_directory("detector") as directory:
+                plan_path = directory / "plan.toml"
                 plan_path.touch(mode=0o600)
                 return self._detect_into(component, plan_path)
         except OSError as error:

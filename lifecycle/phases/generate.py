@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from lifecycle.executables.process import Command, ending
 from lifecycle.files.codec import load, save
 from lifecycle.files.dockerfile import read_dockerfile
 from lifecycle.files.modules import find_extension
+from lifecycle.files.work_dir import work_directory
 from lifecycle.model.api import PlatformFeature
 from lifecycle.model.extend_config import ExtendConfig
 from lifecycle.model.ids import directory_name
@@ -152,8 +152,8 @@ def _output_dir(inputs: GenerateInputs, extension: Extension) -> Iterator[Path]:
     else:
         for kind in Kind:
             _remove(inputs.generated_dir / kind / name)
-        with tempfile.TemporaryDirectory(prefix="generated.", ignore_cleanup_errors=True) as temporary:
-            yield Path(temporary)
+        with work_directory("generator") as directory:
+            yield directory
 
 
 def _remove(directory: Path) -> None:
@@ -182,8 +182,8 @@ def _run_extension(
             shutil.copytree(prepared, output_dir, symlinks=True, dirs_exist_ok=True)
         return
     _LOG.debug("Running generate for extension %s", extension)
-    with tempfile.TemporaryDirectory(prefix="plan.", ignore_cleanup_errors=True) as directory:
-        plan_path = Path(directory, "plan.toml")
+    with work_directory("generator") as directory:
+        plan_path = directory / "plan.toml"
         requires = entries_for(plan, extension.descriptor.extension.id, extension=True)
         save(plan_path, BuildpackPlan(entries=requires).struct())
         argv = (str(executable), str(output_dir), str(inputs.platform_dir), str(plan_path))

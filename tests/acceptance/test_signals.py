@@ -1,6 +1,7 @@
 """Ctrl-C, a terminal that goes away and an engine that stops a container: a build ends as a whole and tidies up."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -121,6 +122,22 @@ def handled_first(pid):
     """Say whether a signal still waits to be seen."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("ShdPnd:")[2].split()[0], 16) != 0
+
+
+@pytest.mark.parametrize("executable", ["detect", "build"])
+def test_what_a_build_that_was_killed_left_goes_with_the_next(place, executable):
+    home, temporary = place.root / "home", place.root / "tmp"
+    place.buildpack(**{executable: f"[ -e {home}/pids ] || {{ {HANGS.replace('$HOME', str(home))}; }}"})
+    with started(place, *creator(place)) as (program, processes):
+        program.kill()
+        for each in processes:
+            os.kill(each, signal.SIGKILL)
+        program.communicate(timeout=WITHIN)
+    assert list(temporary.iterdir()) != []
+    with started(place, *creator(place)) as (program, _):
+        output, _ = program.communicate(timeout=WITHIN)
+        assert program.returncode == 0, output
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_command_for_people_ends_in_the_same_way(place):

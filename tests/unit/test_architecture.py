@@ -28,7 +28,7 @@ ALLOWED = {
     "layers": {"errors", "oci"},
     "rootfs": {"errors", "rules.extensions", "files.ownership", "layers"},
     "executables": {"errors", "model", "rules", "files"},
-    "images": {"errors", "oci", "model", "layers", "files.atomic", "__version__"},
+    "images": {"errors", "oci", "model", "layers", "files.atomic", "files.work_dir", "__version__"},
     "cache": {"errors", "oci", "model", "rules", "layers", "images", "files"},
     "phases": {
         "errors", "oci", "model", "rules", "files", "layers", "executables", "images.store", "images.scratch",
@@ -36,7 +36,7 @@ ALLOWED = {
     },
     "buildpackages": {"errors", "oci", "model", "rules", "files", "layers", "images"},
     "launcher": {"errors"},
-    "dist": {"errors", "oci", "model", "files.atomic", "layers", "images", "launcher", "__version__"},
+    "dist": {"errors", "oci", "model", "files.atomic", "files.work_dir", "layers", "images", "launcher", "__version__"},
     "testing": {
         "errors", "oci", "model", "rules", "files", "layers", "executables", "images", "cache", "phases", "launcher",
     },

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from lifecycle.cache.extension_steps import ExtensionCache, open_extension_cache
 from lifecycle.cli.steps.download import Downloader
 from lifecycle.errors import ExtendError, InvalidInputError, LifecycleError, PlatformApiError
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.sparse_layout import find_base, save_extended
 from lifecycle.model.api import BuildpackApi, PlatformFeature
 from lifecycle.phases.apply_step import ImageRoot
@@ -113,8 +113,7 @@ def _translated() -> Iterator[None]:
 @contextlib.contextmanager
 def _work_dir() -> Iterator[Path]:
     """Make a directory whose files every user may run, as scripts in Dockerfiles have to be."""
-    with tempfile.TemporaryDirectory(prefix="lifecycle.extender.") as name:
-        path = Path(name)
+    with work_directory("extender") as path:
         path.chmod(_WORK_DIR_MODE)
         yield path
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import tempfile
 from itertools import takewhile
 from pathlib import Path
@@ -147,17 +146,13 @@ class DaemonStore:
         return known
 
     def _save(self, image_id: str) -> LayoutFiles:
-        """Return the files of ``docker save``, in a file that vanishes with the last reader."""
+        """Return the files of ``docker save``, in a file without a name, which vanishes with the last reader."""
         try:
-            descriptor, temporary = tempfile.mkstemp(prefix="docker-save-")
-            path = Path(temporary)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    task = f"reading {image_id} from the daemon"
-                    file.writelines(watched(self._client.save(image_id), self._progress, task=task, total=None))
-                return ArchiveFiles(path)
-            finally:
-                path.unlink()
+            with tempfile.TemporaryFile() as file:
+                task = f"reading {image_id} from the daemon"
+                file.writelines(watched(self._client.save(image_id), self._progress, task=task, total=None))
+                file.flush()
+                return ArchiveFiles(Path(f"/proc/self/fd/{file.fileno()}"))
         except OSError as error:
             raise ImageError(
                 f"an image of the daemon can't be held: {error.strerror}",

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ImageError
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.image_platform import ImagePlatform, host_platform
 from lifecycle.images.registry.image import RegistryImage, for_platform, open_image, stored_manifest
 from lifecycle.images.registry.push import Holders, push
@@ -74,12 +73,12 @@ class RegistryStore:
 
     def write(self, image: NewImage, names: Sequence[str]) -> WrittenImage:
         """Push ``image`` and tag it with every name; only what is missing is sent."""
-        with TemporaryDirectory(prefix="lifecycle.registry.") as work_dir:
+        with work_directory("registry") as work_dir:
             return push(
                 self._client,
                 image,
                 names,
-                work_dir=Path(work_dir),
+                work_dir=work_dir,
                 holders=self._holders,
                 progress=self._progress,
                 parallel=self._parallel,

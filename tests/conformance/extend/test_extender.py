@@ -326,7 +326,7 @@ def test_scripts_in_dockerfiles_run_as_their_user(situation):
     situation.extensions(f"USER root\nRUN rm -rf /tmp/*\nUSER cnb\n{script}RUN cat <<EOF\n=$FROM_BASE=\nEOF\n")
     done = situation.run()
     assert done.code == 0, done.output
-    assert re.search(r"^=/tmp/lifecycle\.extender\.\w+/script=1000=$", done.output, re.MULTILINE)
+    assert re.search(r"^=/tmp/cnb-lifecycle\.extender\.\w+/script=1000=$", done.output, re.MULTILINE)
     assert "\n=yes=\n" in done.output
     assert list((situation.container.root / "tmp").iterdir()) == []
 

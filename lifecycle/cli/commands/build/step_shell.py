@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.executables.attached import run_attached
+from lifecycle.files.work_dir import work_directory
 
 if TYPE_CHECKING:
     from lifecycle.executables.process import Command
@@ -25,8 +24,8 @@ def open_shell(command: Command, terminal: dict[str, str]) -> int:
     ``terminal`` is the environment of this program, from which the shell learns on what it is.
     """
     env = {name: terminal[name] for name in _FROM_TERMINAL if name in terminal} | dict(command.env)
-    with tempfile.TemporaryDirectory(prefix="build-shell-") as directory:
-        start = Path(directory, "start")
+    with work_directory("shell") as directory:
+        start = directory / "start"
         start.write_text(_START, encoding="utf-8")
         # Bash reads the one, any other shell the other.
         argv = ["bash", "--rcfile", str(start), "-i"] if sys.stdin.isatty() else ["sh"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -16,6 +15,7 @@ from lifecycle.cli.logs.size_text import size_text
 from lifecycle.cli.stores.locations import IN_FILES, Place, read_destination, read_platform
 from lifecycle.cli.stores.opening import cnb_archive, open_image, open_store
 from lifecycle.errors import ImageError, InvalidInputError
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.archive import ArchiveStore
 from lifecycle.images.image_platform import ImagePlatform, host_platform
 from lifecycle.model.ids import directory_name
@@ -57,10 +57,10 @@ def package(root: Path, options: PackageOptions, *, remote: RemoteStores, out: T
     store = _store(location, remote, platform)
     names = names or (main.info.version,)
     store.check_write(names)
-    with tempfile.TemporaryDirectory(prefix="lifecycle-package-") as work_dir:
+    with work_directory("package") as work_dir:
         image = package_image(
             collection,
-            Path(work_dir),
+            work_dir,
             platform=platform,
             flatten=options.flatten,
             apart=options.apart,

@@ -14,7 +14,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TextIO
 
 from lifecycle.cli.commands.diff.compared_images import Compared, compare
@@ -25,6 +24,7 @@ from lifecycle.differences.causes import Circumstances
 from lifecycle.errors import CorruptImageError, InvalidInputError, LifecycleError
 from lifecycle.executables.process import Command, run_process
 from lifecycle.files.removal import remove_tree
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.layout import DirectoryStore
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def verify(request: VerifyRequest, *, environment: Mapping[str, str], out: TextI
     """
     if request.keep is not None:
         _check_empty(request.keep)
-    with TemporaryDirectory(prefix="lifecycle-verify-", ignore_cleanup_errors=True) as temporary:
-        root = Path(temporary)
+    with work_directory("verify") as root:
         places = [_Place(root / name, root / _STATE, host) for name, host in zip(_DIRECTORIES, _HOSTS, strict=True)]
         layouts = [(request.keep or root / "images") / name for name in _NAMES]
         prefix = _hostname_prefix(environment)
