@@ -53,7 +53,8 @@ def _version(*, wanted: bool) -> None:
 def _options(
     *,
     version: Annotated[  # its callback does the work
-        bool, typer.Option("--version", help="Print the version.", callback=lambda value: _version(wanted=value))
+        bool,
+        typer.Option("--version", "-version", help="Print the version.", callback=lambda value: _version(wanted=value)),
     ] = False,
 ) -> None:
     """Cloud Native Buildpacks: turn an app's source into an OCI image."""
