@@ -164,6 +164,27 @@ def test_people_rebase_an_image_in_a_layout_and_one_of_their_own(build, lifecycl
     assert events[0]["image_id"] == events[1]["image_id"]
 
 
+def test_of_several_images_in_a_layout_only_the_one_that_is_named_is_rebased(lifecycle, registry, tmp_path):
+    base = push_image(registry, "several/run", "1")
+    other = push_image(registry, "several/other", "1", layers=({"etc/base": b"other\n"},))
+    for name, run in {"one": base, "two": other}.items():
+        lifecycle(
+            "build", FIXTURES / "apps/plain", "-b", FIXTURES / "buildpacks/hello-processes", "--run-image",
+            run.reference, "-o", "layout", "-t", name, "-t", f"{name}:again",
+        )  # fmt: skip
+    before = config_of(f"oci:{tmp_path}/layout:two")
+    patched = new_run_image(registry, "several/run")
+    names = "one, one:again, two, two:again"
+    refused = lifecycle("rebase", "oci:layout", check=False)
+    assert refused.returncode == 72
+    assert f"oci:layout: holds several images: {names}" in refused.stderr
+    missing = lifecycle("rebase", "oci:layout:three", check=False)
+    assert f"oci:layout:three: has no such image: {names}" in missing.stderr
+    lifecycle("rebase", "oci:layout:one")
+    assert config_of(f"oci:{tmp_path}/layout:one")["rootfs"]["diff_ids"][: len(patched)] == patched
+    assert config_of(f"oci:{tmp_path}/layout:two") == before
+
+
 def test_force_is_named_as_people_write_it(build, lifecycle, registry):
     base = push_image(registry, "forced/run", "1")
     other = push_image(registry, "forced/other", "1")

@@ -72,10 +72,7 @@ def _place(app: str, remote: RemoteStores, local: LayoutStore) -> tuple[ImageSto
         return local, (app,)
     if location.place is Place.LAYOUT:
         layout = DirectoryStore(location.path)
-        names = layout.names()
-        if not names:
-            raise InvalidInputError("holds no image with a name", where=location.path, remedy="name another layout")
-        return layout, names
+        return layout, _names_in_layout(layout, location)
     if location.place in IN_FILES or location.place is Place.SCRATCH:
         raise InvalidInputError(
             "is not a place where images are rebased",
@@ -83,6 +80,24 @@ def _place(app: str, remote: RemoteStores, local: LayoutStore) -> tuple[ImageSto
             remedy="name an image in a registry, docker-daemon:NAME or oci:DIRECTORY",
         )
     return open_store(location, remote), (location.name,)
+
+
+def _names_in_layout(layout: DirectoryStore, location: Location) -> tuple[str, ...]:
+    """Return the name that was asked for, or all names of the only image."""
+    names = layout.names()
+    if not names:
+        raise InvalidInputError(
+            "is no OCI layout with an image that has a name", where=location.path, remedy="name another directory"
+        )
+    if location.image in names:
+        return (location.image,)
+    several = len({image.reference for image in map(layout.find, names) if image is not None}) > 1
+    if location.image or several:
+        told = "has no such image" if location.image else "holds several images"
+        raise InvalidInputError(
+            f"{told}: {', '.join(names)}", where=str(location), remedy=f"name one: oci:{location.name}:NAME"
+        )
+    return names
 
 
 class _Images:
@@ -100,12 +115,12 @@ class _Images:
         location = read_source(name)
         if location.place is Place.SCRATCH:
             raise InvalidInputError(f"'{SCRATCH}' has no layers", remedy="name another image with --run-image")
-        return open_store(location, self._remote).find("" if location.place in IN_FILES else location.name)
+        return open_store(location, self._remote).find(location.name_in_store)
 
     def readable(self, name: str) -> bool:
         """Say whether a run image could be read."""
         location = read_source(name)
-        return open_store(location, self._remote).readable("" if location.place in IN_FILES else location.name)
+        return open_store(location, self._remote).readable(location.name_in_store)
 
     def check_write(self, names: Sequence[str]) -> None:
         """Raise ``ImageError`` unless the app image could be written."""

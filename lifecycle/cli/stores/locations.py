@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lifecycle.errors import InvalidInputError
 from lifecycle.images.image_platform import ImagePlatform
+from lifecycle.oci.digest import is_digest
 
 
 class Place(StrEnum):
@@ -32,19 +33,31 @@ _PATH = ("/", "./", "../", "~")
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place and the image's name there: a reference, or a path for places in files."""
+    """A place and the image's name there: a reference, or a path for places in files.
+
+    Of several images in files ``image`` is the one meant, a tag or ``@<digest>``; it is empty where there is only one.
+    """
 
     place: Place
     name: str
+    image: str = ""
 
     @property
     def path(self) -> Path:
         """The path of a place in files."""
         return Path(self.name)
 
+    @property
+    def name_in_store(self) -> str:
+        """The name by which the store of the place finds the image."""
+        return self.image if self.place in IN_FILES else self.name
+
     def __str__(self) -> str:
+        if self.place is Place.SCRATCH:
+            return self.name
         slashes = "//" if self.place is Place.REGISTRY else ""
-        return self.name if self.place is Place.SCRATCH else f"{self.place}:{slashes}{self.name}"
+        colon = ":" if self.image and not self.image.startswith("@") else ""
+        return f"{self.place}:{slashes}{self.name}{colon}{self.image}"
 
 
 def read_source(text: str) -> Location:
@@ -52,16 +65,19 @@ def read_source(text: str) -> Location:
 
     ``docker://NAME``, ``docker-daemon:NAME``, ``oci:DIRECTORY``, ``oci-archive:FILE``, ``docker-archive:FILE`` or
     ``scratch``; else what begins like a path, ends in ``.tar`` or exists is a path, and anything else a name in a
-    registry.
+    registry.  A tag or ``@<digest>`` may follow a path, as skopeo has it.
     Raises ``InvalidInputError``.
     """
     if text == Place.SCRATCH:
         return Location(Place.SCRATCH, text)
     explicit = _explicit(text)
-    if explicit is not None:
+    if explicit is not None and explicit.place not in IN_FILES:
         return explicit
+    if explicit is not None:
+        return Location(explicit.place, *_named(explicit.name))
     if text.startswith(_PATH) or text.endswith(_TAR) or Path(text).exists():
-        return Location(_kind_of_path(Path(text)), text)
+        path, image = _named(text)
+        return Location(_kind_of_path(Path(path)), path, image)
     return Location(Place.REGISTRY, text)
 
 
@@ -115,6 +131,18 @@ def _explicit(text: str) -> Location | None:
         slashes = "//" if place is Place.REGISTRY else ""
         raise InvalidInputError(f"{text!r} does not say which image", remedy=f"write {word}:{slashes}{wanted}")
     return Location(place, rest)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Split the name of an image from the path of its files.  A path may have colons, and so may a name."""
+    if Path(text).exists():
+        return text, ""
+    path, at, digest = text.rpartition("@")
+    if at and is_digest(digest):
+        return path, f"@{digest}"
+    ends = (index for index, char in enumerate(text) if char == ":" and text[index + 1 :])
+    end = next((end for end in ends if Path(text[:end]).exists()), None)
+    return (text, "") if end is None else (text[:end], text[end + 1 :])
 
 
 def _kind_of_path(path: Path) -> Place:

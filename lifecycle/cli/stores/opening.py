@@ -45,10 +45,9 @@ def open_image(text: str, remote: RemoteStores) -> Image:
     location = cnb_archive(text) or read_source(text)
     if location.place is Place.SCRATCH:
         raise InvalidInputError("'scratch' has nothing in it", remedy="name a file, a layout or an image")
-    in_files = location.place in IN_FILES
-    if in_files and not location.path.exists():
+    if location.place in IN_FILES and not location.path.exists():
         raise ImageNotFoundError("is not there", where=location.path, remedy="correct the path")
-    image = open_store(location, remote).find("" if in_files else location.name)
+    image = open_store(location, remote).find(location.name_in_store)
     if image is None:
         raise ImageNotFoundError("is not there", where=str(location), remedy="correct the name")
     return image

@@ -81,11 +81,11 @@ def _open_run_image(location: Location, remote: RemoteStores) -> Image:
             where=location.path,
             remedy="give --run-image a name in a registry, docker-daemon:NAME, an OCI layout, an archive, or 'scratch'",
         )
-    image = open_store(location, remote).find("" if in_files else location.name)
+    image = open_store(location, remote).find(location.name_in_store)
     if image is None:
         raise ImageNotFoundError(
-            "holds no image" if in_files else "run image is not there",
-            where=location.path if in_files else str(location),
+            "holds no image" if in_files and not location.image else "run image is not there",
+            where=location.path if in_files and not location.image else str(location),
             remedy="correct --run-image",
         )
     if isinstance(image, LayoutImage):

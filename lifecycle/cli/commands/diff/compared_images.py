@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, assert_never
 
 from lifecycle.cli.commands.build.workspace import state_dir
@@ -27,7 +26,7 @@ from lifecycle.images.scratch import scratch_image
 from lifecycle.images.stored_image import layer_descriptor
 from lifecycle.layers.facts import Heads, read_facts
 from lifecycle.oci.config import read_config
-from lifecycle.oci.digest import Digest, digest_of, is_digest
+from lifecycle.oci.digest import Digest, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -81,8 +80,8 @@ def open_compared(
 ) -> Compared:
     """Find an image by what a person wrote; a bare name may be of this user's images.
 
-    In files, a tag or ``@<digest>`` may follow the path.  ``platform`` chooses among several, by default that of this
-    machine.  Raises ``ImageError`` if there is no such image or it can't be read.
+    ``platform`` chooses among several, by default that of this machine.  Raises ``ImageError`` if there is no such
+    image or it can't be read.
     """
     location = read_source(text)
     wanted = platform or host_platform()
@@ -113,33 +112,14 @@ def _find(
         case Place.DAEMON:
             return remote.daemon.find(location.name)
         case Place.LAYOUT:
-            path, name = _named(location)
-            return DirectoryStore(path, platform=platform).find(name)
+            return DirectoryStore(location.path, platform=platform).find(location.image)
         case Place.ARCHIVE:
-            path, name = _named(location)
-            return ArchiveStore(path, platform=platform).find(name)
+            return ArchiveStore(location.path, platform=platform).find(location.image)
         case Place.DOCKER_ARCHIVE:
             from lifecycle.images.docker_archive import DockerArchiveStore
 
-            path, name = _named(location)
-            return DockerArchiveStore(path).find(name)
+            return DockerArchiveStore(location.path).find(location.image)
     assert_never(location.place)
-
-
-def _named(location: Location) -> tuple[Path, str]:
-    """Split the name of an image from the path of the files that hold it, as skopeo does it."""
-    text = location.name
-    if location.path.exists():
-        return location.path, ""
-    path, at, digest = text.rpartition("@")
-    if at and is_digest(digest):
-        return Path(path), f"@{digest}"
-    # A path may have colons, and so may a name.
-    ends = [index for index, char in enumerate(text) if char == ":" and text[index + 1 :]]
-    for end in ends:
-        if Path(text[:end]).exists():
-            return Path(text[:end]), text[end + 1 :]
-    return location.path, ""
 
 
 def compare(first: Compared, second: Compared, *, circumstances: Circumstances = UNKNOWN) -> ImageDifference:

@@ -28,6 +28,24 @@ def test_a_source_is_a_place_and_a_name(text, location):
     assert read_source(text) == location
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "image"),
+    [
+        ("oci:{}/a:b:app:1", Place.LAYOUT, "app:1"),
+        ("{}/a:b:app:1", Place.LAYOUT, "app:1"),
+        ("{}/a:b", Place.LAYOUT, ""),
+        ("oci-archive:{}/a:b:app", Place.ARCHIVE, "app"),
+        (f"oci:{{}}/a:b@sha256:{'0' * 64}", Place.LAYOUT, f"@sha256:{'0' * 64}"),
+    ],
+)
+def test_the_name_of_an_image_may_follow_the_path_of_its_files(tmp_path, text, place, image):
+    (tmp_path / "a:b").mkdir()
+    found = read_source(text.format(tmp_path))
+    assert found == Location(place, f"{tmp_path}/a:b", image)
+    assert found.name_in_store == image
+    assert read_source(str(found)) == found
+
+
 @pytest.mark.parametrize("text", ["scratch", "docker://debian:12", "docker-daemon:debian:12", "oci:some/dir"])
 def test_a_place_is_written_as_it_is_read(text):
     assert str(read_source(text)) == text
