@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -74,8 +73,7 @@ def needs_libraries(jar: jars.Jar) -> bool:
 def assemble(jar: jars.Jar, target: Path) -> None:
     """Put into an empty directory what runs."""
     if jar.is_layered:
-        with zipfile.ZipFile(jar.path) as archive:
-            archive.extractall(target)
+        bp.unpack(jar.path, target)
     else:
         shutil.copyfile(jar.path, target / APP_JAR)
         if needs_libraries(jar):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
-import tarfile
 import tempfile
 import urllib.parse
 from contextlib import contextmanager
@@ -49,16 +47,7 @@ def unpack(version: str, sha512: str, env: Mapping[str, str], directory: Path) -
     """Put Maven into a directory; raise ``BuildpackError`` for other bytes than those the buildpack names."""
     base = (env.get(_MIRROR) or CENTRAL).rstrip("/")
     url = f"{base}/org/apache/maven/apache-maven/{version}/apache-maven-{version}-bin.tar.gz"
-    with tempfile.TemporaryDirectory(prefix="maven-") as temporary:
-        archive = bp.fetch(url, Path(temporary, "maven.tar.gz"), sha512=sha512)
-        with tarfile.open(archive, "r:gz") as tar:
-            if hasattr(tarfile, "data_filter"):
-                # Python 3.11.2, which Debian 12 has, knows no filters.
-                tar.extraction_filter = tarfile.data_filter
-            tar.extractall(temporary)  # noqa: S202  # the buildpack names the digest of what is in it
-        for path in Path(temporary, f"apache-maven-{version}").iterdir():
-            shutil.move(path, directory / path.name)
-    bp.normalise_modes(directory)
+    bp.fetch_unpacked(url, directory, sha512=sha512, strip=1)
 
 
 def arguments(env: Mapping[str, str]) -> list[str]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-import tarfile
-import tempfile
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import cnb_buildpack as bp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 DEFAULT = "https://registry.npmjs.org"
 _ABBREVIATED = "application/vnd.npm.install-v1+json"
@@ -75,33 +72,5 @@ def unpack(release: Release, directory: Path) -> None:
     algorithm, _, digest = release.integrity.partition("-")
     if algorithm != "sha512":
         raise bp.BuildpackError(f"{release.name} {release.version} has no SHA-512", fix="use a newer release")
-    with tempfile.TemporaryDirectory(prefix="npm-") as temporary:
-        archive = bp.fetch(
-            release.url, Path(temporary, "package.tgz"), sha512=base64.b64decode(digest, validate=True).hex()
-        )
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
-                _extract(tar, member, Path(temporary), release)
-        # Whatever the one directory is called: npm takes its first component away.
-        root = next(path for path in sorted(Path(temporary).iterdir()) if path.is_dir())
-        for path in root.iterdir():
-            shutil.move(path, directory / path.name)
-    bp.normalise_modes(directory)
-
-
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path, release: Release) -> None:
-    """Write a file; npm packs nothing else.  Python 3.11.2, which Debian 12 has, can't be asked for more care."""
-    name = PurePosixPath(member.name)
-    if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-        raise bp.BuildpackError(
-            f"{release.name} {release.version} has {member.name!r}, which is no file of its own",
-            fix="use another release",
-        )
-    content = tar.extractfile(member)
-    if content is None:
-        return
-    path = directory / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with content, path.open("wb") as file:
-        shutil.copyfileobj(content, file)
-    path.chmod(0o755 if member.mode & 0o100 else 0o644)
+    # Whatever the one directory is called: npm takes its first component away.
+    bp.fetch_unpacked(release.url, directory, sha512=base64.b64decode(digest, validate=True).hex(), strip=1)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cnb_buildpack import log
     from cnb_buildpack.api import Api, Feature
+    from cnb_buildpack.archives import ArchiveError, fetch_unpacked, unpack
     from cnb_buildpack.building import BuildContext
     from cnb_buildpack.commands import CommandError, capture, run
     from cnb_buildpack.context import DetectContext, Detected
@@ -56,6 +57,7 @@ __all__ = [
     "SPDX",
     "SYFT",
     "Api",
+    "ArchiveError",
     "Binding",
     "BuildContext",
     "BuildPlan",
@@ -83,6 +85,7 @@ __all__ = [
     "any_true",
     "capture",
     "fetch",
+    "fetch_unpacked",
     "first",
     "keep_if_fits",
     "keep_if_same",
@@ -100,12 +103,14 @@ __all__ = [
     "toml_text",
     "tree_digest",
     "union",
+    "unpack",
     "write_atomic",
     "write_toml",
 ]
 
 _NAMES = {
     "api": "Api Feature",
+    "archives": "ArchiveError fetch_unpacked unpack",
     "building": "BuildContext",
     "commands": "CommandError capture run",
     "context": "DetectContext Detected",
