@@ -237,12 +237,12 @@ def test_a_release_with_other_bytes_is_not_unpacked(module, archive, tmp_path):
 
 
 def test_a_release_can_not_write_outside(module, archive, tmp_path):
-    path, integrity = archive("package/a", "../../outside")
+    path, integrity = archive("package/a", "package/../../../outside")
     registry = module("registry")
     (tmp_path / "target").mkdir()
     with pytest.raises(bp.BuildpackError, match="is outside of the directory"):
         registry.unpack(registry.Release("node", "1.0.0", integrity, path.as_uri()), tmp_path / "target")
-    assert not list(tmp_path.parent.rglob("outside"))
+    assert not (tmp_path.parent / "outside").exists()
 
 
 @pytest.mark.parametrize(
