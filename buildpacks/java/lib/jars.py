@@ -91,11 +91,7 @@ def parse_manifest(content: bytes) -> dict[str, str]:
 def sbom(paths: Iterable[Path]) -> dict[str, Any]:
     """Return jars, and what was put into them, as CycloneDX."""
     rows = [row for path in paths for row in _components(read(path))]
-    return {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.5",
-        "components": sorted(rows, key=lambda row: (row["name"], row.get("version", ""), row.get("group", ""))),
-    }
+    return bp.cyclonedx(sorted(rows, key=lambda row: (row["name"], row.get("version", ""), row.get("group", ""))))
 
 
 def component(group: str, name: str, version: str) -> dict[str, Any]:

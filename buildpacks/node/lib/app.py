@@ -85,7 +85,7 @@ class App:
                     "purl": f"pkg:npm/{quote(name)}@{quote(each['version'])}",
                 }
             )
-        return {"bomFormat": "CycloneDX", "specVersion": "1.5", "components": rows}
+        return bp.cyclonedx(rows)
 
     def _packages(self) -> dict[str, dict[str, Any]]:
         packages = self.lock.get("packages")

@@ -1,4 +1,4 @@
-"""What is installed, as CycloneDX 1.5: without serial number or time, so equal packages give equal bytes."""
+"""What is installed, and its bill of materials."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+import cnb_buildpack as bp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,12 +45,7 @@ def installed(site_dir: Path) -> list[Package]:
 
 def cyclonedx(packages: list[Package]) -> dict[str, Any]:
     """Return the document."""
-    return {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.5",
-        "version": 1,
-        "components": [_component(package) for package in packages],
-    }
+    return bp.cyclonedx(map(_component, packages))
 
 
 def _component(package: Package) -> dict[str, Any]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cnb_buildpack.plan import BuildPlan, Plan, PlanEntry, Require, any_true, first, last, union
     from cnb_buildpack.platform import Binding, Platform, Target
     from cnb_buildpack.program import main, run_phase
-    from cnb_buildpack.sbom import CYCLONEDX, SPDX, SYFT, SbomFormat
+    from cnb_buildpack.sbom import CYCLONEDX, SPDX, SYFT, SbomFormat, cyclonedx
     from cnb_buildpack.toml_encoder import toml_text
     from cnb_buildpack.trees import normalise_modes, remove_bytecode, tree_digest
 
@@ -84,6 +84,7 @@ __all__ = [
     "Types",
     "any_true",
     "capture",
+    "cyclonedx",
     "fetch",
     "fetch_unpacked",
     "first",
@@ -125,7 +126,7 @@ _NAMES = {
     "plan": "BuildPlan Plan PlanEntry Require any_true first last union",
     "platform": "Binding Platform Target",
     "program": "main run_phase",
-    "sbom": "CYCLONEDX SPDX SYFT SbomFormat",
+    "sbom": "CYCLONEDX SPDX SYFT SbomFormat cyclonedx",
     "toml_encoder": "toml_text",
     "trees": "normalise_modes remove_bytecode tree_digest",
 }

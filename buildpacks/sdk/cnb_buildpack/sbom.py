@@ -10,7 +10,7 @@ from cnb_buildpack.errors import BuildpackError
 from cnb_buildpack.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from cnb_buildpack.descriptor import Descriptor
@@ -28,6 +28,11 @@ CYCLONEDX = SbomFormat("application/vnd.cyclonedx+json", "cdx.json")
 SPDX = SbomFormat("application/spdx+json", "spdx.json")
 SYFT = SbomFormat("application/vnd.syft+json", "syft.json")
 FORMATS = (CYCLONEDX, SPDX, SYFT)
+
+
+def cyclonedx(components: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a CycloneDX 1.5 document of components, without serial number or time: equal ones give equal bytes."""
+    return {"bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1, "components": list(components)}
 
 
 def write_sbom(

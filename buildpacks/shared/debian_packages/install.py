@@ -120,17 +120,13 @@ def _sources_digest() -> str:
 
 def _sbom(archives: Sequence[Archive], context: bp.BuildContext) -> dict[str, Any]:
     distro = context.target.distro_name or "debian"
-    return {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.5",
-        "components": [
-            {
-                "type": "library",
-                "name": each.name,
-                "version": each.version,
-                "purl": f"pkg:deb/{distro}/{each.name}@{each.version.replace(':', '%3A')}?arch={each.architecture}",
-                "hashes": [{"alg": "SHA-256", "content": each.sha256}],
-            }
-            for each in archives
-        ],
-    }
+    return bp.cyclonedx(
+        {
+            "type": "library",
+            "name": each.name,
+            "version": each.version,
+            "purl": f"pkg:deb/{distro}/{each.name}@{each.version.replace(':', '%3A')}?arch={each.architecture}",
+            "hashes": [{"alg": "SHA-256", "content": each.sha256}],
+        }
+        for each in archives
+    )

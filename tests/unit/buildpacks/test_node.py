@@ -218,6 +218,23 @@ def test_a_registry_with_credentials_in_its_address_is_asked_with_them(module, a
     assert (target / "bin" / "node").is_file()
 
 
+def test_node_itself_has_a_bill_of_materials_that_scanners_understand(module, node, archive, app, tmp_path):
+    path, integrity = archive("package/bin/node")
+    with Registry() as server:
+        server.release, server.integrity = path.read_bytes(), integrity
+        context = bp.BuildContext.at(
+            root=node,
+            app_dir=tmp_path,
+            layers_dir=tmp_path / "layers",
+            env={"NPM_CONFIG_REGISTRY": f"http://me:secret@{server.host}/npm"},
+        )
+        module("buildpack").install_node(context, app({"engines": {"node": "1.x"}}))
+    document = json.loads((tmp_path / "layers" / "node.sbom.cdx.json").read_text())
+    [component] = document["components"]
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
+    assert component["cpe"] == "cpe:2.3:a:nodejs:node.js:1.0.0:*:*:*:*:*:*:*"
+
+
 def test_an_error_shows_no_credentials_of_the_registry(module):
     with Registry() as server:
         registry = module("registry")
