@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cnb_buildpack as bp  # missing with pack? It follows no links: run lifecycle buildpack package DIRECTORY
 
@@ -62,14 +62,7 @@ def build(context: bp.BuildContext) -> None:
     found.check()
     node = install_node(context, found)
     npm = install_npm(context, node)
-    npm_env = {
-        **_trusting_the_system(context.env_with(node, npm)),
-        "npm_config_cache": str(context.tool_cache("npm-cache")),
-        "npm_config_update_notifier": "false",
-        "npm_config_fund": "false",
-        "npm_config_logs_max": "0",
-        "npm_config_audit": "false",
-    }
+    npm_env = npm_environment(context, node, npm)
     key = ModulesKey(
         found.digest, str(node.metadata.version), npm.metadata["version"], context.target.arch, "production"
     )
@@ -152,6 +145,21 @@ def install_npm(context: bp.BuildContext, node: bp.Layer[NodeKey]) -> bp.Layer[d
         )
         program.chmod(0o755)
     return layer
+
+
+def npm_environment(context: bp.BuildContext, *programs: bp.Layer[Any]) -> dict[str, str]:
+    """Return the environment for npm, with the settings of a service binding as those of the system."""
+    binding = context.platform.binding("npmrc")
+    settings = {} if binding is None else {"npm_config_globalconfig": str(binding.file(".npmrc"))}
+    return {
+        **_trusting_the_system(context.env_with(*programs)),
+        **settings,
+        "npm_config_cache": str(context.tool_cache("npm-cache")),
+        "npm_config_update_notifier": "false",
+        "npm_config_fund": "false",
+        "npm_config_logs_max": "0",
+        "npm_config_audit": "false",
+    }
 
 
 def run_build_script(context: bp.BuildContext, found: App, key: ModulesKey, env: dict[str, str]) -> None:

@@ -57,7 +57,7 @@ class Binding:
 
     def keys(self) -> tuple[str, ...]:
         """Return the names of the values, sorted, without ``type`` and ``provider``."""
-        return tuple(sorted(name for name in _visible_files(self.path) if name not in {"type", "provider"}))
+        return tuple(sorted(name for name in _file_names(self.path) if name not in {"type", "provider"}))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
@@ -106,7 +106,7 @@ class Platform:
         if "env" not in self._cache:
             directory = self.dir / "env"
             self._cache["env"] = {
-                name: os.fsdecode((directory / name).read_bytes()) for name in sorted(_visible_files(directory))
+                name: os.fsdecode((directory / name).read_bytes()) for name in sorted(_file_names(directory))
             }
         return self._cache["env"]
 
@@ -139,15 +139,15 @@ class Platform:
 
 
 def _read_binding(path: Path) -> Binding:
-    names = _visible_files(path)
+    names = _file_names(path)
     if "type" not in names:
         raise BuildpackError(f"{path}: a service binding without type", fix="add a file 'type' that says what it is")
     read = {name: (path / name).read_text(encoding="utf-8").strip() for name in ("type", "provider") if name in names}
     return Binding(path, read["type"], read.get("provider", ""))
 
 
-def _visible_files(directory: Path) -> set[str]:
-    """Return the names of files; Kubernetes keeps what it projects in hidden directories that links lead to."""
+def _file_names(directory: Path) -> set[str]:
+    """Return the names of files.  Kubernetes keeps what it projects in directories and links that begin with ``..``."""
     if not directory.is_dir():
         return set()
-    return {path.name for path in directory.iterdir() if not path.name.startswith(".") and path.is_file()}
+    return {path.name for path in directory.iterdir() if not path.name.startswith("..") and path.is_file()}

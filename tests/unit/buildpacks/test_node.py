@@ -286,6 +286,23 @@ def test_modules_of_the_app_itself_give_way_to_the_layer(module, tmp_path, capsy
     assert "not used" in said.out + said.err
 
 
+def test_a_binding_has_the_settings_of_npm(module, node, tmp_path):
+    def environment():
+        context = bp.BuildContext.at(
+            root=node, app_dir=tmp_path, layers_dir=tmp_path / "layers", platform_dir=tmp_path / "platform"
+        )
+        return module("buildpack").npm_environment(context)
+
+    assert "npm_config_globalconfig" not in environment()
+    binding = tmp_path / "platform" / "bindings" / "registry"
+    binding.mkdir(parents=True)
+    (binding / "type").write_text("npmrc")
+    with pytest.raises(bp.BuildpackError, match=r"binding registry of type npmrc has no '\.npmrc'"):
+        environment()
+    (binding / ".npmrc").write_text("//registry.example/:_authToken=secret")
+    assert environment()["npm_config_globalconfig"] == str(binding / ".npmrc")
+
+
 def test_npm_trusts_what_the_system_trusts(module, monkeypatch, tmp_path):
     buildpack = module("buildpack")
     monkeypatch.setattr(buildpack, "_SYSTEM_CERTIFICATES", [str(tmp_path / "none")])

@@ -52,9 +52,10 @@ def test_bindings_of_kubernetes_are_links_beside_hidden_directories(site, bind):
     db = site.platform / "bindings/db"
     (db / "..data").mkdir()
     (db / "..data" / "host").write_text("here")
-    (db / ".hidden").touch()
-    (db / "host").symlink_to("..data/host")
-    assert [(each.name, each.keys()) for each in site.build().platform.bindings] == [("db", ("host",))]
+    (db / "..data" / ".npmrc").write_text("registry=here")
+    for name in ("host", ".npmrc"):
+        (db / name).symlink_to(f"..data/{name}")
+    assert [(each.name, each.keys()) for each in site.build().platform.bindings] == [("db", (".npmrc", "host"))]
 
 
 def test_service_binding_root_is_where_bindings_are_if_it_is_set(site, bind, tmp_path):
