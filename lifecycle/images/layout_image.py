@@ -106,6 +106,11 @@ def for_platform(
         chosen = fitting[0]
     else:
         unmarked = [each for each in distinct.values() if each.platform is None]
+        names = sorted({each.annotations.get(REF_NAME, "") for each in unmarked} - {""})
+        if len(unmarked) > 1 and names:
+            raise CorruptImageError(
+                f"holds several images: {', '.join(names)}", where=files.where, remedy="name one: PATH:NAME"
+            )
         if len(unmarked) != 1:
             raise CorruptImageError(
                 f"has {len(distinct)} images, none of them for {platform}" if distinct else "has no image",

@@ -280,6 +280,15 @@ def test_of_several_platforms_the_one_asked_for_is_taken(tmp_path, tar, new_imag
         other.find(str(tmp_path / "all"))
 
 
+def test_of_several_images_of_which_none_is_named_it_is_told_which_there_are(tmp_path, tar, new_image):
+    store = DirectoryStore(tmp_path)
+    for name in ("two", "one"):
+        store.write(new_image(tar(a=name)), [name])
+    with pytest.raises(CorruptImageError, match=r"holds several images: one, two; name one: PATH:NAME"):
+        store.find("")
+    assert store.find("one") is not None
+
+
 def test_a_single_image_is_taken_whatever_its_platform(tmp_path, tar, new_image):
     base = scratch_image(architecture="riscv64")
     DirectoryStore(tmp_path / "one").write(new_image(tar(a="1"), base=base), ["x"])
