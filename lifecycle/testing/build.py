@@ -16,6 +16,7 @@ from lifecycle.model.launch import Launch
 from lifecycle.model.layer import Store
 from lifecycle.testing.layer import Layers, LayersDir, files_below, read_layers
 from lifecycle.testing.log import Log
+from lifecycle.testing.named import Named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from lifecycle.phases.restore import RestoredLayer
     from lifecycle.testing.conditions import Call
     from lifecycle.testing.image import AppImage
+    from lifecycle.testing.place import Bindings
     from lifecycle.testing.session import Session
 
 
@@ -43,6 +45,7 @@ class Request:
     app: Path | None
     files: Mapping[str, str | bytes]
     env: Mapping[str, str]
+    bindings: Bindings
     plan: tuple[Any, ...] | None
     check: bool
 
@@ -77,7 +80,9 @@ class Build:
         self.error = outcome.error
         self.group: list[str] = [element.id for element in outcome.group.group]
         self.plan = outcome.plan
-        self.restored: dict[str, str] = {layer.name: layer.restored.value for layer in outcome.restored}
+        self.restored: dict[str, str] = Named(
+            "layer of the last build", {layer.name: layer.restored.value for layer in outcome.restored}
+        )
         self.calls = outcome.calls
         self.layers: Layers = Layers() if self.error else read_layers(self._at, self.group)
 
@@ -126,7 +131,7 @@ class Build:
     @property
     def processes(self) -> dict[str, Process]:
         """The processes of the image by type."""
-        return {process.type: process for process in self._built.metadata.processes or ()}
+        return Named("process", {process.type: process for process in self._built.metadata.processes or ()})
 
     @property
     def default_process(self) -> str:
@@ -136,7 +141,7 @@ class Build:
     @property
     def labels(self) -> dict[str, str]:
         """The labels that the buildpacks give to the image."""
-        return {label.key: label.value for label in self._built.metadata.labels}
+        return Named("label", {label.key: label.value for label in self._built.metadata.labels})
 
     @property
     def slices(self) -> list[list[str]]:
@@ -147,7 +152,7 @@ class Build:
     def env(self) -> Mapping[str, str]:
         """The environment that a next buildpack would have: what build layers say is in it."""
         self._require()
-        return self._outcome.left_env
+        return Named("variable", self._outcome.left_env)
 
     @property
     def unmet(self) -> list[str]:
@@ -177,6 +182,8 @@ class Build:
 
     def _file(self, buildpack_id: str, name: str) -> Path:
         self._require()
+        if buildpack_id and buildpack_id not in self.group:
+            raise KeyError(f"no buildpack {buildpack_id!r} took part; there are {', '.join(self.group)}")
         return self.layers_dir / directory_name(buildpack_id or self.group[0]) / name
 
     def export(self) -> AppImage:
@@ -194,14 +201,15 @@ class Build:
         app: Path | str | None = None,
         files: Mapping[str, str | bytes] | None = None,
         env: Mapping[str, str] | None = None,
+        bindings: Bindings | None = None,
         cached: bool = True,
         with_image: bool = True,
         check: bool | None = None,
     ) -> Build:
         """Build once more, after the export of this build: with the last image and cache, unless told otherwise.
 
-        The layers directory starts empty but for what is restored; ``app``, ``files`` and ``env`` are those of this
-        build unless given (``files`` are written in addition).  Raises as ``Cnb.build``.
+        The layers directory starts empty but for what is restored; ``app``, ``files``, ``env`` and ``bindings`` are
+        those of this build unless given (``files`` are written in addition).  Raises as ``Cnb.build``.
         """
         from lifecycle.testing.cnb import run_build  # noqa: PLC0415  # the two call each other
 
@@ -211,6 +219,7 @@ class Build:
             app=Path(app) if app is not None else before.app,
             files={**before.files, **(files or {})},
             env=before.env if env is None else env,
+            bindings=before.bindings if bindings is None else bindings,
             plan=before.plan,
             check=before.check if check is None else check,
         )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from lifecycle.phases.generate import Generated
     from lifecycle.testing.detection import Detection
+    from lifecycle.testing.place import Bindings
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What run images have."""
@@ -134,15 +135,17 @@ class Cnb:
         *,
         files: Mapping[str, str | bytes] | None = None,
         env: Mapping[str, str] | None = None,
+        bindings: Bindings | None = None,
         extensions: Sequence[TestedModule | Path | str] = (),
     ) -> Detection:
         """Run ``bin/detect`` of the buildpacks, one group in this order, on a copy of ``app``.
 
-        Without ``app`` it is empty; ``files`` are written into the copy.  ``env`` are variables of the user.
+        Without ``app`` it is empty; ``files`` are written into the copy.  ``env`` are variables of the user,
+        ``bindings`` service bindings by name, each with its entries, of which ``type`` has to be one.
         """
         session = self._session(buildpacks, extensions)
         session.place.fill_app(None if app is None else Path(app), files or {})
-        session.place.write_env(env or {})
+        session.place.fill_platform(env or {}, bindings or {})
         return session.detect()
 
     def build(
@@ -152,6 +155,7 @@ class Cnb:
         *,
         files: Mapping[str, str | bytes] | None = None,
         env: Mapping[str, str] | None = None,
+        bindings: Bindings | None = None,
         plan: Iterable[str | Mapping[str, Any]] | None = None,
         check: bool = True,
     ) -> Build:
@@ -166,6 +170,7 @@ class Cnb:
             app=None if app is None else Path(app),
             files=files or {},
             env=env or {},
+            bindings=bindings or {},
             plan=None if plan is None else tuple(map(_require, plan)),
             check=check,
         )
@@ -179,6 +184,7 @@ class Cnb:
         *,
         files: Mapping[str, str | bytes] | None = None,
         env: Mapping[str, str] | None = None,
+        bindings: Bindings | None = None,
     ) -> Generation:
         """Detect with extensions and buildpacks and let the extensions of the group generate.
 
@@ -186,7 +192,7 @@ class Cnb:
         """
         session = self._session(buildpacks, extensions)
         session.place.fill_app(None if app is None else Path(app), files or {})
-        session.place.write_env(env or {})
+        session.place.fill_platform(env or {}, bindings or {})
         group, plan = session.require_detection()
         output: list[bytes] = []
         return Generation(session.generate(group, plan, output), Log.of(b"".join(output)))
@@ -220,7 +226,7 @@ class Cnb:
 def run_build(session: Session, request: Request, *, cached: bool) -> Build:
     """Run the phases from analysis to build once."""
     session.place.fill_app(request.app, request.files)
-    session.place.write_env(request.env)
+    session.place.fill_platform(request.env, request.bindings)
     analyzed = session.analyze()
     group, plan = session.require_detection() if request.plan is None else session.planned(request.plan)
     restored = session.restore(analyzed, group, cached=cached)

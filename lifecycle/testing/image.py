@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.layers.reader import members
 from lifecycle.testing.launching import Unpacked
+from lifecycle.testing.named import Named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,12 +85,12 @@ class AppImage:
     @property
     def labels(self) -> Mapping[str, str]:
         """The labels of its configuration."""
-        return self.image.config.labels
+        return Named("label", self.image.config.labels)
 
     @property
     def env(self) -> dict[str, str]:
         """The variables of its configuration."""
-        return self.image.config.variables
+        return Named("variable", self.image.config.variables)
 
     @property
     def entrypoint(self) -> list[str]:
@@ -158,7 +159,7 @@ class AppImage:
 
     def launch_env(self, process: str | None = None, env: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment with which the launcher starts a process."""
-        return self._unpacked.environment(process, env or {})
+        return Named("variable", self._unpacked.environment(process, env or {}))
 
     def running(
         self, process: str | None = None, args: Sequence[str] = (), env: Mapping[str, str] | None = None

@@ -80,7 +80,9 @@ class Layer:
         return diff_id(directory_layer(self.path, uid=OWNER, gid=OWNER, mapping=mapping))[0]
 
     def read(self, name: str) -> str:
-        """Return the text of a file of it."""
+        """Return the text of a file of it; raise ``KeyError`` that names those there are."""
+        if not (self.path / name).is_file():
+            raise KeyError(f"layer {self.name} has no file {name!r}; there are {', '.join(self.files) or 'none'}")
         return (self.path / name).read_text(encoding="utf-8", errors="surrogateescape")
 
     def __repr__(self) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lifecycle.testing.place import Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TestedModule:
     """A buildpack or an image extension and how its executables run.
 
@@ -62,6 +62,9 @@ class TestedModule:
 
     def __str__(self) -> str:
         return str(self.module)
+
+    def __repr__(self) -> str:
+        return f"<{self.module} in {self.root}>"
 
 
 def read_module(root: Path | str, *, extension: bool = False) -> Buildpack | Extension:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    Bindings = Mapping[str, Mapping[str, str | bytes]]
+    """The entries of service bindings by name and entry."""
+
 IMAGE_LAYERS: Final = PurePosixPath("/layers")
 IMAGE_APP: Final = PurePosixPath("/workspace")
 OWNER: Final = 1000
@@ -86,19 +89,29 @@ class Place:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content.encode() if isinstance(content, str) else content)
 
-    def write_env(self, values: Mapping[str, str]) -> None:
-        """Let ``values`` be the variables that the user gives.  Spec: platform.md "User-Provided Variables"."""
-        env = self.platform / "env"
-        shutil.rmtree(env, ignore_errors=True)
-        env.mkdir(parents=True)
-        for name, value in values.items():
-            (env / name).write_bytes(os.fsencode(value))
+    def fill_platform(self, env: Mapping[str, str], bindings: Bindings) -> None:
+        """Let these be the variables and service bindings that the user gives.
+
+        Spec: platform.md "User-Provided Variables", extensions/bindings.md.
+        """
+        shutil.rmtree(self.platform, ignore_errors=True)
+        _write_entries(self.platform / "env", env)
+        for name, entries in bindings.items():
+            if "type" not in entries:
+                raise InvalidInputError(f"binding {name!r} has no type", remedy='give it an entry "type"')
+            _write_entries(self.platform / "bindings" / name, entries)
 
     def give_to(self, user: int) -> None:
         """Let ``user`` own what the executables may write, as a builder image does; root alone can do that."""
         for top in (self.layers, self.app, self.home):
             for path in (top, *top.rglob("*")):
                 os.chown(path, user, user, follow_symlinks=False)
+
+
+def _write_entries(directory: Path, entries: Mapping[str, str | bytes]) -> None:
+    directory.mkdir(parents=True)
+    for name, value in entries.items():
+        (directory / name).write_bytes(os.fsencode(value))
 
 
 def make_read_only(directory: Path) -> None:

@@ -286,3 +286,46 @@ def test_what_is_no_buildpack_is_named(cnb, tmp_path):
         cnb.detect(tmp_path / "none")
     with pytest.raises(InvalidInputError, match="name the directory of an app"):
         cnb.detect(cnb.script("a/b"), tmp_path / "none")
+
+
+BINDING = {"type": "postgresql", "password": b"secret\n"}
+
+
+def test_executables_find_service_bindings_until_a_build_is_given_others(cnb):
+    show = 'cd "$CNB_PLATFORM_DIR"; for each in bindings/*/*; do echo "$each: $(cat "$each")"; done'
+    buildpack = cnb.script("a/b", detect=show, build=show, api="0.12")
+    shown = "bindings/db/password: secret\nbindings/db/type: postgresql\n"
+    assert cnb.detect(buildpack, bindings={"db": BINDING}).log == shown
+    build = cnb.build(buildpack, bindings={"db": BINDING})
+    assert build.log == shown
+    again = build.rebuild()
+    assert again.log == shown
+    assert again.rebuild(bindings={"x": {"type": "y"}}).log == "bindings/x/type: y\n"
+    with pytest.raises(InvalidInputError, match="binding 'db' has no type"):
+        cnb.detect(buildpack, bindings={"db": {}})
+
+
+def test_a_name_that_is_not_there_is_told_with_those_that_are(cnb):
+    build = cnb.build(
+        cnb.script(
+            "a/b",
+            build='mkdir "$1/made"; touch "$1/made/one"; printf "[types]\\nlaunch = true\\n" > "$1/made.toml"\n'
+            'printf \'[[processes]]\\ntype = "web"\\ncommand = ["true"]\\n[[labels]]\\nkey = "k"\\nvalue = "v"\\n\' '
+            '> "$1/launch.toml"',
+        )
+    )
+    image = build.export()
+    lookups = {
+        "no process is called 'x'; there are web": lambda: build.processes["x"],
+        "no label is called 'x'; there are k": lambda: build.labels["x"],
+        "no label is called 'x'; there are .*io.buildpacks.lifecycle.metadata": lambda: image.labels["x"],
+        "no variable is called 'x'; there are .*PATH": lambda: image.env["x"],
+        "no variable is called 'x'; there are PATH, HOME": lambda: build.env["x"],
+        "no layer of the last build is called 'x'; there are made": lambda: build.rebuild().restored["x"],
+        "layer made has no file 'x'; there are one": lambda: build.layers["made"].read("x"),
+        "no buildpack 'x' took part; there are a/b": lambda: build.store("x"),
+    }
+    for text, look_up in lookups.items():
+        with pytest.raises(KeyError, match=text):
+            look_up()
+    assert build.labels == {"k": "v"}
