@@ -9,16 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from parts.nobody import AS_NOBODY, NOBODY
 from parts.small_build import make_small_build
 
 SECRET = "Basic-c2VjcmV0"
-NOBODY = 65534
-AS_NOBODY = (
-    "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-    "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
-)  # fmt: skip
-"""Another user than root, who can read this installation wherever it is."""
-
 NOSY = f"""#!{sys.executable}
 import os, subprocess, sys
 def readable(pid, name):

@@ -22,14 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lifecycle.launcher import launcher_path
+from parts.nobody import AS_NOBODY, NOBODY
 from parts.small_build import PHASES, SmallBuild, make_small_build
-
-NOBODY = 65534
-AS_NOBODY = (
-    "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-    "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
-)  # fmt: skip
-"""Another user than root, who can read this installation wherever it is; it replaces itself by the phase."""
 
 
 class Times:

@@ -10,14 +10,8 @@ from pathlib import Path
 import pytest
 
 from lifecycle.launcher import launcher_path
+from parts.nobody import AS_NOBODY, NOBODY
 from parts.small_build import PHASES, make_small_build
-
-NOBODY = 65534
-AS_NOBODY = (
-    "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
-    "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search",
-)  # fmt: skip
-"""Another user than root, who can read this installation wherever it is."""
 
 CODE = """
 import os, sys
