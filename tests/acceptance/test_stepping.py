@@ -206,6 +206,7 @@ def test_a_change_of_a_buildpack_goes_on_from_there_and_one_of_the_app_builds_al
     assert "one runs" in wait_for(watching, 1)
     loop.write("two", TWO.replace("two sees", "two now sees"))
     second = wait_for(watching, 2)
+    assert f"changed: {loop.root / 'two' / 'bin' / 'build'}\n" in second
     assert "two now sees ONE=from-one, 2 lines" in second
     assert "one runs" not in second
     (loop.app / "app.txt").write_text("a\nb\nc\n")

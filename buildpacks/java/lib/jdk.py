@@ -37,15 +37,9 @@ def wanted(env: Mapping[str, str], default: str) -> str:
     return version
 
 
-def runtime(context: bp.BuildContext, version: str) -> bp.Layer[debian_packages.Installed]:
-    """Return the layer of the Java that the app runs with."""
-    layer = debian_packages.install(context, "jre", [f"openjdk-{version}-jre-headless"], types=bp.LAUNCH, fix=_FIX)
-    home = java_home(layer.path, version)
-    if not layer.restored:
-        link_truststore(layer.path.parent, home)
-    layer.env.override("JAVA_HOME", home, scope=bp.LAUNCH)
-    layer.env.prepend("PATH", home / "bin", delim=":", scope=bp.LAUNCH)
-    return layer
+def runtime(context: bp.BuildContext, version: str) -> None:
+    """Leave the layer of the Java that the app runs with."""
+    _install(context, "jre", version, bp.LAUNCH)
 
 
 def development(context: bp.BuildContext, version: str) -> Jdk:
@@ -54,13 +48,19 @@ def development(context: bp.BuildContext, version: str) -> Jdk:
     if found is not None:
         bp.log.info(f"JDK {found.version} of the build image")
         return found
-    layer = debian_packages.install(context, "jdk", [f"openjdk-{version}-jdk-headless"], types=bp.BUILD, fix=_FIX)
+    home = _install(context, "jdk", version, bp.BUILD)
+    return Jdk(home, release(home))
+
+
+def _install(context: bp.BuildContext, name: str, version: str, types: bp.Types) -> Path:
+    """Return the Java in a layer of Debian's packages, ``jre`` or ``jdk``."""
+    layer = debian_packages.install(context, name, [f"openjdk-{version}-{name}-headless"], types=types, fix=_FIX)
     home = java_home(layer.path, version)
     if not layer.restored:
         link_truststore(layer.path.parent, home)
-    layer.env.override("JAVA_HOME", home, scope=bp.BUILD)
-    layer.env.prepend("PATH", home / "bin", delim=":", scope=bp.BUILD)
-    return Jdk(home, release(home))
+    layer.env.override("JAVA_HOME", home, scope=types)
+    layer.env.prepend("PATH", home / "bin", delim=":", scope=types)
+    return home
 
 
 def link_truststore(layers_dir: Path, home: Path) -> None:

@@ -26,6 +26,9 @@ _LOOK_EVERY: Final = 0.3
 _LEFT_OUT: Final = frozenset({".git", ".hg", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 _OF_EDITORS: Final = (".swp", ".swx", "~", ".tmp")
 
+_NAMED: Final = 3
+"""How many files that changed are told by name."""
+
 Look = frozenset[tuple[str, int, int, int]]
 
 
@@ -60,18 +63,20 @@ def watch(watched: Watched, arguments: Sequence[str], *, environment: Mapping[st
         run_attached([*own_command(), "build", "--once", *more, *arguments])
         log.note("watching for changes; Ctrl-C ends this")
         changed = _wait(watched, seen)
-        log.note(f"changed: {', '.join(str(root) for root in changed)}")
-        rerun = _only_step(watched, changed, environment)
+        files = sorted(set().union(*changed.values()))
+        more_files = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+        log.note(f"changed: {', '.join(files[:_NAMED])}{more_files}")
+        rerun = _only_step(watched, list(changed), environment)
 
 
-def _wait(watched: Watched, seen: dict[Path, Look]) -> list[Path]:
-    """Return which directories have changed, once nothing has changed between two looks."""
+def _wait(watched: Watched, seen: dict[Path, Look]) -> dict[Path, set[str]]:
+    """Return which directories have changed and which files in them, once nothing has changed between two looks."""
     last = seen
     while True:
         time.sleep(_LOOK_EVERY)
         now = watched.look()
         if now == last and now != seen:
-            return [root for root in now if now[root] != seen[root]]
+            return {root: {path for path, *_ in now[root] ^ seen[root]} for root in now if now[root] != seen[root]}
         last = now
 
 
