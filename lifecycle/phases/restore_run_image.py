@@ -40,11 +40,14 @@ def with_readable_run_image(analyzed: Analyzed, *, run: Run, images: ImageStore)
     )
 
 
-def must_be_identified(analyzed: Analyzed, group: Group) -> bool:
+def must_be_identified(analyzed: Analyzed, group: Group, *, api: PlatformApi) -> bool:
     """Say whether the run image has to be looked at again: extensions extend it, or switched to an unknown one."""
     chosen = analyzed.run_image
     if chosen is None or not group.group_extensions:
         return False
+    if PlatformFeature.TARGETS not in api:
+        # Only extensions name an image there; analysis has identified its own, by an id that may be a daemon's.
+        return bool(chosen.image)
     return chosen.extend or chosen.target is None or not chosen.target.os
 
 

@@ -34,7 +34,7 @@ def restorer(running: Running, settings: Settings) -> None:
         from lifecycle.cli.steps.base_images import keep_run_image
 
         analyzed = keep_run_image(analyzed, api=settings.api, registry=running.remote.registry)
-    elif must_be_identified(analyzed, group):
+    elif must_be_identified(analyzed, group, api=settings.api):
         analyzed = identify_run_image(analyzed, api=settings.api, images=running.images(settings))
     save(settings.path("analyzed"), analyzed.struct())
     cache = open_cache(settings, running.remote)

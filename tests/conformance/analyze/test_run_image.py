@@ -20,6 +20,7 @@ from lifecycle.testing.images import MemoryImages
 WITH_STACK = [str(api) for api in PLATFORM_APIS if api.minor < 12]
 WITH_RUN = [str(api) for api in PLATFORM_APIS if api.minor >= 12]
 EVERY = WITH_STACK + WITH_RUN
+NEWEST = PlatformApi.parse(WITH_RUN[-1])
 
 OFFERED = RunImage(image="one.example/run", mirrors=("two.example/run", "three.example/run"))
 
@@ -200,7 +201,7 @@ def switched(image="two.example/run"):
 @pytest.mark.parametrize("api", WITH_RUN)
 def test_the_restorer_identifies_a_run_image_that_an_extension_chose(images, api):
     image = images.put("two.example/run", architecture="arm64")
-    assert must_be_identified(switched(), EXTENDED)
+    assert must_be_identified(switched(), EXTENDED, api=PlatformApi.parse(api))
     found = identify_run_image(switched(), api=PlatformApi.parse(api), images=images)
     assert found.run_image == RunImageChoice(
         reference=image.reference, image="two.example/run", target=TargetData(os="linux", arch="arm64")
@@ -230,11 +231,11 @@ def test_the_restorer_does_not_look_at_a_run_image_that_is_identified():
     known = Analyzed(
         run_image=RunImageChoice(reference="x@sha256:1", image="x", target=TargetData(os="linux", arch="amd64"))
     )
-    assert not must_be_identified(known, EXTENDED)
-    assert not must_be_identified(switched(), Group())
-    assert not must_be_identified(Analyzed(), EXTENDED)
+    assert not must_be_identified(known, EXTENDED, api=NEWEST)
+    assert not must_be_identified(switched(), Group(), api=NEWEST)
+    assert not must_be_identified(Analyzed(), EXTENDED, api=NEWEST)
     extended = known.model_copy(update={"run_image": known.run_image.model_copy(update={"extend": True})})
-    assert must_be_identified(extended, EXTENDED)
+    assert must_be_identified(extended, EXTENDED, api=NEWEST)
 
 
 def test_a_run_image_that_is_not_there_can_not_be_identified(images):

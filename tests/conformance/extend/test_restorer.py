@@ -77,6 +77,26 @@ def test_a_run_image_that_is_not_extended_is_not_kept(situation, pushed):
     assert not (situation.container.kaniko / "cache").exists()
 
 
+@pytest.mark.parametrize("api", ["0.10", "0.11"])
+def test_the_id_of_a_run_image_in_a_daemon_is_left_alone_where_only_the_build_image_is_extended(situation, pushed, api):
+    build, _ = pushed
+    situation.api = api
+    situation.extensions("ENV a=b\n", kind="build")
+    image_id = "857c25007d617dbfb4c3ffb30b1c4fad8cb82e2f7ce8c36e04749b741b90838b"
+    analyzed = restore(situation, "-build-image", build.reference, run_image=f'[run-image]\nreference = "{image_id}"\n')
+    assert analyzed["run-image"] == {"reference": image_id}
+
+
+@pytest.mark.parametrize("api", ["0.10", "0.11"])
+def test_a_run_image_that_an_extension_chose_is_identified_without_target_data(situation, pushed, api):
+    _, run = pushed
+    situation.api = api
+    situation.extensions("")
+    chosen = f'[run-image]\nreference = "{run.reference}"\nimage = "{run.reference}"\n'
+    analyzed = restore(situation, run_image=chosen)
+    assert analyzed["run-image"] == {"reference": run.by_digest, "image": run.reference}
+
+
 def test_a_build_image_that_is_not_there_is_told(situation, registry):
     situation.extensions("ENV a=b\n", kind="build")
     done = situation.container.phase("restorer", *USER, "-build-image", f"{registry.host}/restored/none:1")
