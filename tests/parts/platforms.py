@@ -1,4 +1,4 @@
-"""Builds in containers as pack, Spring Boot and kpack run them.  Facts: spec/clients.md."""
+"""Builds in containers as pack, Spring Boot, kpack and Tekton run them.  Facts: spec/clients.md."""
 
 import os
 import shutil
@@ -283,6 +283,84 @@ class KpackBuild:
                 ["layers", "workspace", "home", "report", *cache],
             ),
         ]  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class TektonBuild:
+    """A run of the tasks of Tekton's catalog with their defaults: what is not said is an empty value."""
+
+    daemon: Daemon
+    images: BuilderImages
+    builder: str
+    """The builder's name in a registry, where the restorer looks for the build image."""
+    directory: Path
+    """Holds the task's volumes."""
+    app: Path
+    image: str
+    run_image: str = ""
+    tag: str = ""
+
+    def phases(self) -> list[Ended]:
+        """`buildpacks-phases` 0.3 for a builder without extensions."""
+        names = ("layers", "cache", "kaniko", "platform", "home", "source")
+        mounts = self._volumes(names)
+        ids = [f"-uid={self.images.user[0]}", f"-gid={self.images.user[1]}"]
+        layers, group, plan = "-layers=/layers", "-group=/layers/group.toml", "-plan=/layers/plan.toml"
+        app, platform = "-app=/workspace/source/", "-platform=/platform"
+        cache = ["-cache-dir=/workspace/cache", "-cache-image="]
+
+        def call(phase: str, arguments: list[str], *, volume: str = "") -> Call:
+            environment = {"CNB_EXPERIMENTAL_MODE": "silent", "HOME": "/tekton/home", "CNB_PLATFORM_API": "0.13"}
+            return Call(
+                phase, self.images.builder, ["-log-level=info", *arguments], environment=environment,
+                mounts=[mounts[name] for name in names if name in {"layers", "cache", "home", "source", volume}],
+                options=["--workdir=/workspace/source"],
+            )  # fmt: skip
+
+        analyze = [layers, f"-run-image={self.run_image}", "-cache-image=", *ids, "-insecure-registry="]
+        analyze += [f"-tag={self.tag}", "-skip-layers=false", self.image]
+        restore = [f"-build-image={self.builder}", group, layers, *cache, *ids, "-insecure-registry="]
+        export = [app, layers, group, *cache, "-report=/layers/report.toml", "-process-type=web", *ids]
+        return run_in_order(
+            self.daemon,
+            [
+                call("analyzer", analyze),
+                call("detector", [app, group, plan, layers, platform], volume="platform"),
+                call("restorer", [*restore, "-skip-layers=false"], volume="kaniko"),
+                call("builder", [app, layers, group, plan, platform], volume="platform"),
+                call("exporter", [*export, "-insecure-registry=", self.image]),
+            ],
+        )
+
+    def creator(self) -> list[Ended]:
+        """`buildpacks` 0.6 without a workspace for the cache."""
+        mounts = self._volumes(("layers", "platform", "home", "source"))
+        uid, gid = self.images.user
+        arguments = ["-app=/workspace/source/", "-cache-dir=", "-cache-image=", f"-uid={uid}", f"-gid={gid}"]
+        arguments += ["-layers=/layers", "-platform=/platform", "-report=/layers/report.toml", "-process-type=web"]
+        arguments += ["-skip-restore=false", f"-previous-image={self.image}", f"-run-image={self.run_image}"]
+        call = Call(
+            "creator", self.images.builder, [*arguments, self.image], user=f"{uid}:{gid}",
+            environment={"CNB_PLATFORM_API": "0.9", "DOCKER_CONFIG": ""}, mounts=list(mounts.values()),
+            options=["--workdir=/workspace/source"],
+        )  # fmt: skip
+        return run_in_order(self.daemon, [call])
+
+    def _volumes(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Empty all but the cache, and give them to the user, as the task's first step does."""
+        targets = {"cache": "/workspace/cache", "home": "/tekton/home", "source": "/workspace/source"}
+        volumes = {name: self.directory / name for name in names}
+        for name, path in volumes.items():
+            if name != "cache":
+                shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.app, volumes["source"], dirs_exist_ok=True)
+        (volumes["platform"] / "env").mkdir()
+        (volumes["platform"] / "env" / "FROM_TEKTON").write_text("yes")
+        for path in volumes.values():
+            for each in (path, *path.rglob("*")):
+                os.chown(each, *self.images.user, follow_symlinks=False)
+        return {name: f"{path}:{targets.get(name, f'/{name}')}" for name, path in volumes.items()}
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -118,7 +118,9 @@ def _given(name: str, lists: Mapping[str, tuple[str, ...]]) -> bool:
 
 def _values(row: Input, parsed: ParsedFlags, environment: Mapping[str, str]) -> tuple[str, ...]:
     if row.flag in parsed.values and row.has_flag:
-        return parsed.values[row.flag]
+        given = parsed.values[row.flag]
+        # Tekton gives each list a flag, with nothing after "=" where its user gave nothing.
+        return tuple(filter(None, given)) if row.kind in {Kind.LIST, Kind.LINES} else given
     value = environment.get(row.variable, "") if row.variable else ""
     if value and row.kind is Kind.LIST:
         return parse_list(value)

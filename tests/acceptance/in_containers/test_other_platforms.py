@@ -1,4 +1,4 @@
-"""Builds as Spring Boot and kpack run them, as one user, as any user, and where nothing can be written."""
+"""Builds as Spring Boot, kpack and Tekton run them, as one user, as any user, and where nothing can be written."""
 
 import base64
 import json
@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from parts.containers import Call, added_layers, image_in_daemon, passed, run_phase
-from parts.platforms import KpackBuild, spring_boot
+from parts.platforms import KpackBuild, TektonBuild, spring_boot
 from parts.skopeo import push_image, raw_manifest
 
 GREETING = "A bash script says hello."
@@ -50,6 +50,31 @@ def test_kpack_builds_as_the_user_of_the_builder(dockerd, images, app, token_reg
     assert added_layers(again) == []
     assert "\nkept: contents came back\n" in again
     assert tomllib.loads((tmp_path / "report" / "report.toml").read_text())["image"]["digest"] == report["digest"]
+
+
+@pytest.fixture
+def tekton(dockerd, images, app, registry, published, repository, tmp_path):
+    builder = push_image(registry, f"{repository}/builder", "1", config={"User": "1000:1000"})
+    return TektonBuild(
+        daemon=dockerd, images=images, builder=builder.reference, directory=tmp_path, app=app,
+        image=f"{registry.host}/{repository}/tekton:1", run_image=published[0],
+    )  # fmt: skip
+
+
+def test_tekton_builds_in_steps_where_what_is_not_said_is_an_empty_value(tekton, start):
+    passed(tekton.phases())
+    report = tomllib.loads((tekton.directory / "layers" / "report.toml").read_text())["image"]
+    assert start(tekton.image).startswith(GREETING)
+    again = passed(tekton.phases())
+    assert added_layers(again) == []
+    assert "\nkept: contents came back\n" in again
+    assert tomllib.loads((tekton.directory / "layers" / "report.toml").read_text())["image"] == report
+
+
+def test_tekton_builds_with_the_creator_and_no_cache(tekton, start):
+    passed(tekton.creator())
+    assert start(tekton.image).startswith(GREETING)
+    assert added_layers(passed(tekton.creator())) == []
 
 
 @pytest.fixture

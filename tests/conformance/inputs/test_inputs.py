@@ -652,3 +652,16 @@ def test_defaults_follow_the_layers_directory(row):
 def test_images_are_the_arguments_after_the_flags(phase, api):
     row = ("", phase)
     assert settings_of(row, api, "-daemon", "-uid", "1", "one", "two").images == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("phase", "flag", "name"), [("analyzer", "-tag", "tag"), ("exporter", "-insecure-registry", "insecure_registry")]
+)
+def test_an_empty_value_of_a_flag_that_may_be_repeated_is_not_given(phase, flag, name):
+    api = PlatformApi.parse("0.15")
+
+    def given(*arguments):
+        return resolve(Phase(phase), api, read_flags(Phase(phase), api, arguments), {}).list(name)
+
+    assert given(f"{flag}=") == ()
+    assert given(flag, "", f"{flag}=one.example", flag, "two.example") == ("one.example", "two.example")
