@@ -65,6 +65,8 @@ class Launch:
 
     def label(self, key: str, value: str) -> None:
         """Add a label; each key once."""
+        if not key:
+            raise BuildpackError(f"the label {value!r} has no key", fix="name it as in org.example.version")
         if key in self._labels:
             raise BuildpackError(f"label {key} is set twice", fix="set it once")
         self._labels[key] = value

@@ -136,6 +136,10 @@ class Layer(Generic[M]):
                 f"layer {self.name} is in the previous image only, so {directory}/{name} can't be added",
                 fix="do so only if the layer is not restored",
             )
+        if isinstance(program, Path) and not program.is_file():
+            raise BuildpackError(
+                f"{directory}/{name} of layer {self.name}: {program} is no file", fix="name the program"
+            )
         content = program.read_bytes() if isinstance(program, Path) else program
         folder = self.path / directory / (child_name(process, "process type") if process else "")
         path = folder / child_name(name, "program")

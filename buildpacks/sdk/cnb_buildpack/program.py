@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Build = Callable[[BuildContext], None]
     Generate = Callable[[GenerateContext], None]
 
+_PYTHON = Path(os.__file__).parent
 PASS, FAIL, ERROR, BUG = 0, 100, 1, 2
 """Exit statuses.  Spec: buildpack.md "Detection": all others than 0 and 100 are errors."""
 
@@ -192,10 +193,16 @@ def _name(root: Path) -> str:
 
 def _unexpected(error: Exception) -> str:
     """Return one line on what nobody provided for: a bug, or the host."""
+    place = ""
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    while trace is not None:
+        path = Path(trace.tb_frame.f_code.co_filename)
+        # The line of the buildpack says more than that of the SDK or of Python that it led to.
+        if not place or not (
+            path.parent == Path(__file__).parent or path.is_relative_to(_PYTHON) or path.name[0] == "<"
+        ):
+            place = f" ({path.name}:{trace.tb_lineno})"
         trace = trace.tb_next
-    place = "" if trace is None else f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
     text = " ".join(str(error).split())
     kind = "" if isinstance(error, OSError) else f"unexpected {type(error).__name__}: "
     return f"{kind}{text}{place}; build again with BP_LOG_LEVEL=debug for more, and tell the buildpack's authors"

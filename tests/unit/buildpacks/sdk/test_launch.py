@@ -86,6 +86,8 @@ def test_a_type_a_default_and_a_label_are_given_once():
         made.process("worker", ["false"], default=True)
     with pytest.raises(bp.BuildpackError, match="label a is set twice"):
         made.label("a", "2")
+    with pytest.raises(bp.BuildpackError, match="the label '3' has no key"):
+        made.label("", "3")
 
 
 def test_one_type_may_differ_between_execution_environments():

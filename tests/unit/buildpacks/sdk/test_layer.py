@@ -300,6 +300,8 @@ def test_exec_d_programs_can_run(site, tmp_path):
     said = subprocess.check_output(["sh", "-c", f"{layer.path}/exec.d/all 3>&1"], text=True)
     assert said == 'A = "1"\n'
     assert os.access(layer.path / "exec.d/web/one", os.X_OK)
+    with pytest.raises(bp.BuildpackError, match=r"exec\.d/two of layer it: .*/none is no file; name the program"):
+        layer.exec_d("two", tmp_path / "none")
 
 
 @pytest.mark.parametrize("form", [bp.CYCLONEDX, bp.SPDX, bp.SYFT], ids=lambda form: form.extension)

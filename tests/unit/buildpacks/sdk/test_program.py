@@ -125,6 +125,15 @@ def test_an_unexpected_failure_is_one_line_and_2_and_its_traceback_is_for_debugg
     assert variable or said.count("\n") == 1
 
 
+@pytest.mark.parametrize("fails", [lambda: bp.toml_text({"a": object()}), lambda: bp.BUILD / 1], ids=["sdk", "own"])
+def test_an_unexpected_failure_names_the_last_line_of_the_buildpack(site, capfd, fails):
+    def build(_context):
+        fails()
+
+    assert bp.run_phase("build", env=site.env(), cwd=site.app, build=build) == 2
+    assert f"(test_program.py:{fails.__code__.co_firstlineno})" in capfd.readouterr().err
+
+
 def test_an_extension_generates_with_its_own_variables(new_site):
     site = new_site(kind="extension")
     env = {**site.env(), "CNB_EXTENSION_DIR": str(site.root)}
