@@ -26,7 +26,8 @@ class ExportInputs:
     ``layers_dir`` and ``app_dir`` are absolute; ``image_layers_dir`` and ``image_app_dir`` are their places
     in the image where those differ.  ``uid`` and ``gid`` own the layers of buildpacks and app; the
     directories above them keep their owners from disk unless ``normalise_ancestors``.  ``source_date_epoch``
-    is the text of that variable. A ``launcher_sbom_dir`` other than ``lifecycle_dir`` is a custom one.
+    is the text of that variable. A ``launcher_sbom_dir`` other than ``lifecycle_dir`` is a custom one; platforms
+    without a directory of the lifecycle have none.
     """
 
     api: PlatformApi
@@ -47,7 +48,7 @@ class ExportInputs:
     project_metadata: ProjectMetadata = field(default_factory=ProjectMetadata)
     launcher_path: Path = LIFECYCLE_DIR / "launcher"
     launcher_sbom_dir: Path = LIFECYCLE_DIR
-    lifecycle_dir: Path = LIFECYCLE_DIR
+    lifecycle_dir: Path | None = LIFECYCLE_DIR
     process_type: str = ""
     source_date_epoch: str | None = None
     exec_env: str = "production"

@@ -20,16 +20,18 @@ _EXTENSIONS = ("sbom.cdx.json", "sbom.spdx.json", "sbom.syft.json")
 _LIFECYCLE = "buildpacksio_lifecycle"
 
 
-def copy_lifecycle_sboms(layers_dir: Path, *, lifecycle_dir: Path, launcher_sbom_dir: Path) -> None:
+def copy_lifecycle_sboms(layers_dir: Path, *, lifecycle_dir: Path | None, launcher_sbom_dir: Path) -> None:
     """Copy the SBOM files of the lifecycle to the build's and those of the launcher to the launch SBOM.
 
-    A missing file in ``lifecycle_dir`` is worth a warning.  From a custom ``launcher_sbom_dir`` every SBOM
-    file is taken under its own name; raises ``ExportError`` when that directory can't be read.
+    A missing file in ``lifecycle_dir`` is worth a warning, unless there is no such directory (``None``).  From a
+    custom ``launcher_sbom_dir`` every SBOM file is taken under its own name; raises ``ExportError`` when that
+    directory can't be read.
     """
-    _copy_component("lifecycle", lifecycle_dir, layers_dir / "sbom" / "build" / _LIFECYCLE)
+    if lifecycle_dir is not None:
+        _copy_component("lifecycle", lifecycle_dir, layers_dir / "sbom" / "build" / _LIFECYCLE)
     launcher = layers_dir / "sbom" / "launch" / _LIFECYCLE / "launcher"
     if launcher_sbom_dir == lifecycle_dir:
-        _copy_component("launcher", lifecycle_dir, launcher)
+        _copy_component("launcher", launcher_sbom_dir, launcher)
     else:
         _copy_all(launcher_sbom_dir, launcher)
 

@@ -279,6 +279,7 @@ class Session:
             normalise_ancestors=True,
             launcher_path=launcher_path(),
             launcher_sbom_dir=launcher_path().parent,
+            lifecycle_dir=None,
             exec_env=given.exec_env,
         )
         base = given.images.find(RUN_IMAGE)

@@ -56,6 +56,11 @@ def built(cnb, made):
     return cnb.build(root, files={"main.txt": "main"}, env={"BP_ONE": "1"})
 
 
+def test_no_report_has_warnings_of_files_that_only_a_platform_has(built, caplog):
+    built.export()
+    assert caplog.records == []
+
+
 def test_a_build_tells_what_its_buildpack_left(built):
     assert built.error is None
     assert built.exit_code == 0
