@@ -76,11 +76,10 @@ def export(
 
     ``base`` is the run image, ``extended`` what extensions made of it, ``previous`` the image whose layers
     may be reused, ``elsewhere`` launch layers of other images by their ids; ``work_dir`` keeps new layers until
-    the caller removes it.  ``observe`` hears of each layer
-    once it is dealt with, ``before_write`` sees the image and may change it.  Raises ``ExportError``.
+    the caller removes it.  ``observe`` hears of each layer once it is dealt with, ``before_write`` sees the image and
+    may change it.  Raises ``ExportError``.
     """
     build = inputs.build_metadata
-    top_layer = image_config.top_layer(base.config)
     export_plan.check_process_types(build.processes or ())
     process_type = export_plan.default_process(
         build.processes or (), wanted=inputs.process_type, buildpacks_default=build.default_process_type
@@ -101,27 +100,7 @@ def export(
     stack = LayerStack(previous, work_dir, observe, progress, elsewhere or {})
     if extended is not None and PlatformFeature.RUN_IMAGE_EXTENSION in inputs.api:
         add_extension_layers(extended, stack)
-    names = run_image_names(
-        inputs.api,
-        chosen=inputs.analyzed.run_image.image if inputs.analyzed.run_image else "",
-        run=inputs.run,
-        stack=inputs.stack,
-        extended=bool(build.extensions),
-    )
-    buildpacks = add_launch_layers(inputs, stack)
-    sbom = add_sbom(inputs, stack)
-    app = add_app(inputs, stack)
-    launcher, config, process_types = add_launcher(inputs, stack)
-    metadata = LifecycleMetadata(
-        app=app,
-        sbom=sbom,
-        buildpacks=buildpacks or None,
-        config=config,
-        launcher=launcher,
-        process_types=process_types,
-        runImage=run_image_label(inputs.api, names, top_layer=top_layer, reference=base.reference),
-        stack=StackMetadata(runImage=names),
-    )
+    metadata = _add_layers(inputs, base, stack)
     image = _image(
         inputs,
         base,
@@ -139,6 +118,32 @@ def export(
         metadata=metadata,
         verdicts=tuple(stack.verdicts),
         blobs=tuple(layer for layer in stack.layers if isinstance(layer, LayerBlob)),
+    )
+
+
+def _add_layers(inputs: ExportInputs, base: Image, stack: LayerStack) -> LifecycleMetadata:
+    """Add the layers of this build in their order; return what the next build will know of them and of the base."""
+    buildpacks = add_launch_layers(inputs, stack)
+    sbom = add_sbom(inputs, stack)
+    app = add_app(inputs, stack)
+    launcher, config, process_types = add_launcher(inputs, stack)
+    names = run_image_names(
+        inputs.api,
+        chosen=inputs.analyzed.run_image.image if inputs.analyzed.run_image else "",
+        run=inputs.run,
+        stack=inputs.stack,
+        extended=bool(inputs.build_metadata.extensions),
+    )
+    top_layer = image_config.top_layer(base.config)
+    return LifecycleMetadata(
+        app=app,
+        sbom=sbom,
+        buildpacks=buildpacks or None,
+        config=config,
+        launcher=launcher,
+        process_types=process_types,
+        runImage=run_image_label(inputs.api, names, top_layer=top_layer, reference=base.reference),
+        stack=StackMetadata(runImage=names),
     )
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from lifecycle.executables.process import Runner
     from lifecycle.model.analyzed import Analyzed
     from lifecycle.model.group import Group
-    from lifecycle.phases.generate import GeneratedDockerfile
+    from lifecycle.phases.detect import Detected
+    from lifecycle.phases.generate import Generated, GeneratedDockerfile
     from lifecycle.rules.detection import Attempt
 
 
@@ -85,11 +86,32 @@ def detect(
             "detected order contains extensions which is not supported by the creator",
             remedy="take order-extensions out of the order, or run the phases one by one",
         )
+    generated = _generate(settings, inputs, detected, analyzed, run=run, output=output)
+    return DetectedGroup(
+        detected.group,
+        generated.plan,
+        generated.analyzed,
+        generated.dockerfiles,
+        attempts=detected.attempts,
+        resolved=detected.plan,
+    )
+
+
+def _generate(
+    settings: Settings,
+    inputs: DetectInputs,
+    detected: Detected,
+    analyzed: Analyzed,
+    *,
+    run: Runner,
+    output: Callable[[bytes], None],
+) -> Generated:
+    """Let the extensions of the group that was detected make their Dockerfiles."""
     from lifecycle.phases.generate import GenerateInputs, generate
 
-    generated = generate(
+    return generate(
         GenerateInputs(
-            platform_api=settings.api,
+            platform_api=inputs.platform_api,
             app_dir=inputs.app_dir,
             extensions_dir=inputs.extensions_dir,
             generated_dir=settings.path("generated"),
@@ -99,17 +121,9 @@ def detect(
             plan=detected.plan,
             analyzed=analyzed,
             run_metadata=read_run(settings),
-            target=target,
-            process_env=environment,
+            target=inputs.target,
+            process_env=inputs.process_env,
         ),
         run=run,
         output=output,
-    )
-    return DetectedGroup(
-        detected.group,
-        generated.plan,
-        generated.analyzed,
-        generated.dockerfiles,
-        attempts=detected.attempts,
-        resolved=detected.plan,
     )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from lifecycle.cache.store import Cache
+    from lifecycle.cli.caches.sources import CacheUse
     from lifecycle.cli.commands.build.images import BuildImages
     from lifecycle.cli.commands.build.stepping import BuildSteps
     from lifecycle.cli.inputs.settings import Settings
@@ -76,12 +78,7 @@ def run_phases(
         sources = with_own_layers(sources, cache, found.analyzed)
         inputs = build_inputs(seen, found.analyzed, found.group, found.plan, environment=environment)
         sources = with_step_keys(settings, sources, inputs, found.analyzed, paths)
-    account = restore(settings, found.analyzed, found.group, cache=cache, sources=sources, paths=paths)
-    use = use_of(settings, found.analyzed, sources, account)
-    if use is not None and sources.opened:
-        log.restored_from(use.report)
-    else:
-        log.restored(account)
+    use = _restore(settings, found, log, cache=cache, sources=sources, paths=paths)
     taken = use.elsewhere if use else {}
     shared = share_build(settings, remote, found.analyzed, images=images, taken=taken, lease=lease, source_dir=source)
     steps.restored()
@@ -121,6 +118,25 @@ def run_phases(
     if exported.written.failures:
         raise LifecycleError("; ".join(f"{name}: {why}" for name, why in exported.written.failures.items()))
     log.result(exported.written, verdicts=exported.verdicts)
+
+
+def _restore(
+    settings: Settings,
+    found: DetectedGroup,
+    log: BuildLog,
+    *,
+    cache: Cache | None,
+    sources: CacheSources,
+    paths: ImagePaths,
+) -> CacheUse | None:
+    """Restore layers, say where they come from, and return what the caches that the user named were good for."""
+    account = restore(settings, found.analyzed, found.group, cache=cache, sources=sources, paths=paths)
+    use = use_of(settings, found.analyzed, sources, account)
+    if use is not None and sources.opened:
+        log.restored_from(use.report)
+    else:
+        log.restored(account)
+    return use
 
 
 def explain_detection(
