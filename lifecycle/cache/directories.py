@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle.files.atomic import sync_directory
 from lifecycle.files.work_dir import remove_abandoned
 
 if TYPE_CHECKING:
@@ -118,13 +119,3 @@ def _replace_in_two_steps(current: Path, new: Path) -> None:
 
 def _backup(current: Path) -> Path:
     return current.with_name(current.name + _BACKUP_SUFFIX)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable, where its file system does that."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -26,9 +26,9 @@ from lifecycle.cache.directories import (
     recover_directory,
     remove_abandoned_staging,
     replace_directory,
-    sync_directory,
 )
 from lifecycle.errors import CacheEntryNotFoundError, CacheError, VerificationError
+from lifecycle.files.atomic import sync_directory
 from lifecycle.model.label_text import read_cache_metadata
 from lifecycle.model.lifecycle_metadata import CacheMetadata
 from lifecycle.oci.digest import is_digest

@@ -41,10 +41,10 @@ def run_tool(
     return done.stdout
 
 
-def run_python(arguments: Sequence[str], *, purpose: str, remedy: str, cwd: Path | None = None) -> bytes:
+def run_python(arguments: Sequence[str], *, purpose: str, remedy: str) -> bytes:
     """Run this interpreter, with strings hashed alike each time; raises ``DistributionError``."""
     environment = {"PYTHONHASHSEED": "0"}
-    return run_tool([sys.executable, *arguments], purpose=purpose, remedy=remedy, cwd=cwd, environment=environment)
+    return run_tool([sys.executable, *arguments], purpose=purpose, remedy=remedy, environment=environment)
 
 
 def compile_c(

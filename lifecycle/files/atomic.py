@@ -30,7 +30,7 @@ def write_atomic(path: Path, data: bytes | Iterable[bytes], *, fsync: bool = Tru
             _remove(temporary)
             raise
         if fsync:
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
     except OSError as error:
         raise LifecycleError(f"can't be written: {error.strerror}", where=path) from error
 
@@ -53,10 +53,10 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable, where its file system does that: some of networks sync files only."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        # Some network file systems sync files only.
         with contextlib.suppress(OSError):
             os.fsync(descriptor)
     finally:

@@ -19,7 +19,7 @@ from lifecycle.files.git_state import git_state
 from lifecycle.oci.digest import Digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Container
 
 _CHUNK = 1 << 20
 _DIRECTORY, _FILE, _EXECUTABLE, _LINK, _OTHER = b"d", b"f", b"x", b"l", b"o"
@@ -43,13 +43,11 @@ class _Open:
         return hasher.digest()
 
 
-def tree_digest(
-    root: Path, *, without: Container[bytes] = (), chunk_done: Callable[[int], None] = lambda _: None
-) -> Digest:
+def tree_digest(root: Path, *, without: Container[bytes] = ()) -> Digest:
     """Return the digest of a directory; that of an empty one if there is none.
 
-    Entries whose name is in ``without`` do not count, at any depth.  ``chunk_done`` hears of the bytes that were
-    read.  Raises ``InvalidFileError`` for what can't be read.
+    Entries whose name is in ``without`` do not count, at any depth.  Raises ``InvalidFileError`` for
+    what can't be read.
     """
     path = os.fsencode(root)
     try:
@@ -78,7 +76,7 @@ def tree_digest(
                 else:
                     stack.append(_Open(child, name, _names(child)))
                 continue
-            top.done.append((name, *_leaf(child, found, chunk_done)))
+            top.done.append((name, *_leaf(child, found)))
         except OSError as error:
             raise _unreadable(error, child) from error
 
@@ -109,7 +107,7 @@ def _with_linked(root: Path, above: tuple[Path, ...]) -> Digest:
 
 def _file(path: Path) -> bytes:
     try:
-        return _contents(os.fsencode(path), lambda _: None)
+        return _contents(os.fsencode(path))
     except OSError as error:
         raise _unreadable(error, os.fsencode(path)) from error
 
@@ -127,22 +125,21 @@ def _links_out(root: Path) -> list[tuple[bytes, Path]]:
     return sorted(found)
 
 
-def _leaf(path: bytes, found: os.stat_result, chunk_done: Callable[[int], None]) -> tuple[bytes, bytes]:
+def _leaf(path: bytes, found: os.stat_result) -> tuple[bytes, bytes]:
     if stat.S_ISLNK(found.st_mode):
         return _LINK, hashlib.sha256(os.readlink(path)).digest()  # noqa: PTH115  # bytes
     if not stat.S_ISREG(found.st_mode):
         return _OTHER, hashlib.sha256(str(stat.S_IFMT(found.st_mode)).encode()).digest()
-    return (_EXECUTABLE if found.st_mode & _OWNER_EXECUTES else _FILE), _contents(path, chunk_done)
+    return (_EXECUTABLE if found.st_mode & _OWNER_EXECUTES else _FILE), _contents(path)
 
 
-def _contents(path: bytes, chunk_done: Callable[[int], None]) -> bytes:
+def _contents(path: bytes) -> bytes:
     hasher = hashlib.sha256()
     # What was a file a moment ago may be a link or a pipe now.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123  # a descriptor
         while chunk := file.read(_CHUNK):
             hasher.update(chunk)
-            chunk_done(len(chunk))
     return hasher.digest()
 
 

@@ -14,7 +14,6 @@ from lifecycle.images.layout_files import ArchiveFiles
 from lifecycle.images.store import WrittenImage
 from lifecycle.oci.digest import digest_of
 from lifecycle.oci.reference import parse_tag, same_image_name
-from lifecycle.progress import NO_PROGRESS, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from lifecycle.oci.config import ImageConfig
     from lifecycle.oci.digest import DiffId
     from lifecycle.oci.manifest import Manifest
-    from lifecycle.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +62,8 @@ class DockerArchiveImage:
 class DockerArchiveStore:
     """The archive at ``path``; writing replaces all of it."""
 
-    def __init__(self, path: Path, *, progress: Progress = NO_PROGRESS) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path.absolute()
-        self._progress = progress
 
     def find(self, name: str) -> DockerArchiveImage | None:
         """Return the image of a name or id; the empty name means the only image.
@@ -119,6 +116,6 @@ class DockerArchiveStore:
         """Write the archive with ``image`` under every name."""
         self.check_write(names)
         chunks = archive_chunks(image.config, layers_of(image, where=self._path), names=names)
-        write_atomic(self._path, watched(chunks, self._progress, task=f"writing {self._path}", total=None))
+        write_atomic(self._path, chunks)
         image_id = digest_of(image.config.dumps())
         return WrittenImage(tuple(names), reference=image_id.removeprefix("sha256:"), image_id=image_id)

@@ -18,7 +18,7 @@ from lifecycle.layers import gzipped, zstd
 from lifecycle.oci.digest import DiffId, Digest, verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from lifecycle.layers.source import LayerSource
 
@@ -99,12 +99,11 @@ def decompressed(
     *,
     where: str = "layer",
     limit: int = MAX_UNCOMPRESSED,
-    max_ratio: int | None = None,
 ) -> Iterator[bytes]:
     """Yield the tar of a stored layer, packed by gzip, zstd or not at all, as its first bytes and no media type say.
 
     Raises ``CorruptImageError`` for a broken stream or one that takes too much memory, ``UnsafeArchiveError`` for
-    more than ``limit`` bytes or, beyond the first MiB, ``max_ratio`` times what was read.
+    more than ``limit`` bytes.
     """
     stream = iter(chunks)
     head = b""
@@ -112,17 +111,20 @@ def decompressed(
         head += chunk
         if len(head) >= LONGEST_MAGIC:
             break
-    whole = _chained(head, stream)
-    bound = _Bound(limit, max_ratio, where)
+    contents = _chained(head, stream)
     match packing(head):
         case "gzip":
-            yield from _counted(whole, gzipped.unpacked, bound)
+            contents = gzipped.unpacked(contents, where=where)
         case "zstd":
-            yield from _counted(whole, zstd.unpacked, bound)
+            contents = zstd.unpacked(contents, where=where)
         case "none":
-            for chunk in whole:
-                bound.add(read=len(chunk), written=len(chunk))
-                yield chunk
+            pass
+    written = 0
+    for content in contents:
+        written += len(content)
+        if written > limit:
+            raise UnsafeArchiveError(f"unpacks to more than {limit} bytes", where=where)
+        yield content
 
 
 class _Measure:
@@ -186,41 +188,6 @@ class _Plain:
 
     def end(self) -> bytes:
         return b""
-
-
-class _Bound:
-    """How much a stream may unpack to."""
-
-    _FREE = 1 << 20
-
-    def __init__(self, limit: int, max_ratio: int | None, where: str) -> None:
-        self._limit = limit
-        self._max_ratio = max_ratio
-        self.where = where
-        self._read = 0
-        self._written = 0
-
-    def add(self, *, read: int = 0, written: int = 0) -> None:
-        """Count; raise ``UnsafeArchiveError`` if it is too much."""
-        self._read += read
-        self._written += written
-        if self._written > self._limit:
-            raise UnsafeArchiveError(f"unpacks to more than {self._limit} bytes", where=self.where)
-        if self._max_ratio is not None and self._written > self._FREE + self._read * self._max_ratio:
-            raise UnsafeArchiveError(f"unpacks to more than {self._max_ratio} times its size", where=self.where)
-
-
-def _counted(chunks: Iterable[bytes], unpack: Callable[..., Iterator[bytes]], bound: _Bound) -> Iterator[bytes]:
-    """Yield what ``unpack`` makes of the chunks, within the bound."""
-
-    def read() -> Iterator[bytes]:
-        for chunk in chunks:
-            bound.add(read=len(chunk))
-            yield chunk
-
-    for content in unpack(read(), where=bound.where):
-        bound.add(written=len(content))
-        yield content
 
 
 def _chained(head: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

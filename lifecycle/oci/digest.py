@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, NewType, Protocol
+from typing import TYPE_CHECKING, NewType
 
 from lifecycle.errors import VerificationError
 
@@ -18,14 +18,6 @@ DiffId = NewType("DiffId", str)
 """The same form, of the uncompressed tar of a layer."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
-
-
-class ReadableBytes(Protocol):
-    """What a verified or plain stream offers: ``read(size)`` gives ``b""`` at the end."""
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return up to ``size`` bytes."""
-        ...
 
 
 def is_digest(text: str) -> bool:

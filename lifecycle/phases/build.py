@@ -139,7 +139,6 @@ def build(
     run: Runner,
     output: Callable[[bytes], None],
     on_buildpack_start: Callable[[Buildpack], None] = _unobserved,
-    on_buildpack_finish: Callable[[BuildpackAccount], None] = _unobserved,
     observer: StepObserver = NO_OBSERVER,
     settle: Callable[[StepStart], None] = _unobserved,
 ) -> Built:
@@ -158,9 +157,7 @@ def build(
             _LOG.debug("Running build for buildpack %s", buildpack)
             on_buildpack_start(buildpack)
             _LOG.debug("Looking up buildpack")
-            account = state.run_buildpack(buildpack, run=run, output=output, observer=observer, settle=settle)
-            accounts.append(account)
-            on_buildpack_finish(account)
+            accounts.append(state.run_buildpack(buildpack, run=run, output=output, observer=observer, settle=settle))
             _LOG.debug("Finished running build for buildpack %s", buildpack)
         return Built(state.finish(), state.plan, tuple(accounts))
 

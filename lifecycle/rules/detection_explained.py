@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lifecycle.rules.plan import Choice, Problem, Trial
 
 MAX_CHANGES = 3
+_MOST_SUGGESTIONS = 3
 _MAX_STATES = 400
 _MAX_TRIALS = 100
 """Bounds of the search: alternatives multiply, and orders may be long."""
@@ -100,8 +101,8 @@ class _Group:
         return tuple((member.extension, member.id, member.optional) for member in self.members)
 
 
-def suggestions(attempts: Sequence[Attempt], *, limit: int = 3) -> tuple[Suggestion, ...]:
-    """Return how groups that failed would pass, the smallest changes first, at most ``limit``.
+def suggestions(attempts: Sequence[Attempt]) -> tuple[Suggestion, ...]:
+    """Return how groups that failed would pass, the smallest changes first, at most three.
 
     Members whose ``bin/detect`` failed are never taken to pass; modules of other groups may be added where theirs
     passed.  A group none of whose buildpacks passed ``bin/detect`` gets no suggestion.
@@ -117,7 +118,7 @@ def suggestions(attempts: Sequence[Attempt], *, limit: int = 3) -> tuple[Suggest
         if not attempt.passed and any(each.verdict is Verdict.PASS and not each.extension for each in attempt.elements):
             found += _search(index, attempt, tuple(known.values()))
     unique = {suggestion.changes: suggestion for suggestion in reversed(found)}
-    return tuple(sorted(unique.values(), key=_rank)[:limit])
+    return tuple(sorted(unique.values(), key=_rank)[:_MOST_SUGGESTIONS])
 
 
 def _rank(suggestion: Suggestion) -> tuple[int, int, int]:

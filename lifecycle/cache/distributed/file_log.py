@@ -10,8 +10,8 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from lifecycle.cache.directories import sync_directory
 from lifecycle.errors import CacheError, CorruptImageError
+from lifecycle.files.atomic import sync_directory
 from lifecycle.oci.manifest import LARGEST_MANIFEST
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ import os
 import secrets
 from typing import TYPE_CHECKING
 
-from lifecycle.cache.directories import sync_directory
 from lifecycle.cache.distributed.file_log import FileLog, read_manifest_file
 from lifecycle.cache.distributed.tags import Stored
 from lifecycle.errors import CacheError, CorruptImageError
+from lifecycle.files.atomic import sync_directory
 from lifecycle.oci.digest import digest_of, verified
 from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor
 

@@ -79,11 +79,11 @@ class LayoutBlobs:
         return verified(chunks, digest=descriptor.digest, size=descriptor.size, where=where)
 
 
-def document(blobs: Blobs, descriptor: Descriptor, *, limit: int = MAX_DOCUMENT) -> bytes:
-    """Return a blob that is a document; raise ``CorruptImageError`` for wrong bytes or more than ``limit``."""
+def document(blobs: Blobs, descriptor: Descriptor) -> bytes:
+    """Return a blob that is a document; raise ``CorruptImageError`` for wrong bytes or more than ``MAX_DOCUMENT``."""
     where = f"{blobs.where} {descriptor.digest}"
-    if descriptor.size > limit:
-        raise CorruptImageError(f"is larger than {limit} bytes", where=where)
+    if descriptor.size > MAX_DOCUMENT:
+        raise CorruptImageError(f"is larger than {MAX_DOCUMENT} bytes", where=where)
     try:
         return b"".join(blobs.chunks(descriptor))
     except VerificationError as error:

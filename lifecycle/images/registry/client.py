@@ -269,7 +269,6 @@ class RegistryClient:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        limit: int = LARGEST_PAGE,
     ) -> Answer:
         """Ask the registry that a push would write to for ``path`` below the repository, whatever it answers.
 
@@ -282,7 +281,7 @@ class RegistryClient:
         else:
             body_or_none = None if body is None else lambda: body
             request = write_request(endpoint, method, path, where=ref.name, headers=given, body=body_or_none)
-        response, data = self._exchange.fetch(endpoint, request, limit=limit)
+        response, data = self._exchange.fetch(endpoint, request, limit=LARGEST_PAGE)
         return Answer(response.status, dict(response.headers.items()), data, response.url)
 
     def check_read(self, ref: Reference) -> None:

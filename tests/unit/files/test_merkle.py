@@ -85,14 +85,6 @@ def test_what_can_not_be_read_is_told_by_name(tmp_path):
     assert refused.value.where == str(tmp_path / "file")
 
 
-def test_the_bytes_that_are_read_are_told(tmp_path):
-    (tmp_path / "a").write_bytes(bytes(3_000_000))
-    read = []
-    tree_digest(tmp_path, chunk_done=read.append)
-    assert sum(read) == 3_000_000
-    assert max(read) <= 1 << 20
-
-
 COMMIT, OTHER = "1" * 40, "2" * 40
 
 
