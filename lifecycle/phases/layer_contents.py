@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import LifecycleError
+from lifecycle.files.work_dir import work_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,13 +22,10 @@ def staging_in(layers_dir: Path) -> Iterator[Path]:
     """Give a directory on the file system of ``layers_dir`` that is removed at the end."""
     try:
         layers_dir.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".restoring-", dir=layers_dir))
     except OSError as error:
         raise LifecycleError(f"can't be written: {error.strerror}", where=layers_dir) from error
-    try:
+    with work_directory("restorer", layers_dir) as staging:
         yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def in_image(path: Path, *, layers_dir: Path, image_layers_dir: PurePosixPath | None) -> PurePosixPath:

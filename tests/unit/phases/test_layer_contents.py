@@ -1,5 +1,8 @@
 """Layers on their way into the layers directory."""
 
+import subprocess
+import sys
+
 import pytest
 
 from lifecycle.errors import LifecycleError
@@ -39,3 +42,18 @@ def test_what_was_there_stays_if_the_new_layer_cannot_take_its_place(tmp_path):
         move_into_place(staging / "missing", target)
     assert [each.name for each in target.iterdir()] == ["old"]
     assert [each.name for each in tmp_path.iterdir()] == ["node"]
+
+
+def test_what_a_restorer_that_was_killed_left_goes_with_the_next(tmp_path):
+    code = (
+        "import pathlib, sys; from lifecycle.phases.layer_contents import staging_in\n"
+        "with staging_in(pathlib.Path(sys.argv[1])) as staging:\n"
+        "    (staging / 'layer').mkdir(); print('there', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
+        assert one.stdout.readline() == b"there\n"
+        one.kill()
+    assert list(tmp_path.iterdir()) != []
+    with staging_in(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
