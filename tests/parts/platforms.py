@@ -14,6 +14,12 @@ from parts.dockerd import Daemon
 PROJECT_METADATA = '[source]\ntype = "project"\n[source.version]\ndeclared = "1.0.0"\n'
 NO_NEW_PRIVILEGES = ("--security-opt", "no-new-privileges=true")
 
+_APP = ("-app", "/workspace")
+_LAYERS = ("-layers", "/layers")
+_PLATFORM = ("-platform", "/platform")
+_CACHE = ("-cache-dir", "/cache")
+_LAUNCH_CACHE = ("-launch-cache", "/launch-cache")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PackBuild:
@@ -182,24 +188,66 @@ class PackBuild:
         return {name: text for name, text in files.items() if not only or name in self._which_run}
 
 
-def spring_boot(
-    daemon: Daemon, images: BuilderImages, app: Path, image: str, caches: str, *, skip_restore: bool = False
-) -> list[Ended]:
-    """`bootBuildImage` with a trusted builder: Lifecycle.java, Phase.java."""
-    flags = ["-app", "/workspace", "-platform", "/platform", "-run-image", images.run, "-layers", "/layers"]
-    flags += ["-cache-dir", "/cache", "-launch-cache", "/launch-cache", "-daemon"]
-    flags += ["-skip-restore"] if skip_restore else []
-    with volumes_of_one_build(daemon) as volumes:
-        call = Call(
-            "creator", images.builder, [*flags, image], user="root",
-            environment={"CNB_PLATFORM_API": "0.14", "SOURCE_DATE_EPOCH": "1700000000"},
-            mounts=[
-                *volumes, f"{caches}.build:/cache", f"{caches}.launch:/launch-cache",
-                f"{daemon.socket}:/var/run/docker.sock",
-            ],
-            options=["--security-opt", "label=disable"], app=app,
+@dataclass(frozen=True, kw_only=True)
+class SpringBootBuild:
+    """`bootBuildImage`: Lifecycle.java, Phase.java."""
+
+    daemon: Daemon
+    images: BuilderImages
+    app: Path
+    image: str
+    caches: str
+
+    def trusted(self, *, skip_restore: bool = False) -> list[Ended]:
+        """Run the creator, as for a builder that the user trusts."""
+        flags = [*_APP, *_PLATFORM, *self._run_image, *_LAYERS, *_CACHE, *_LAUNCH_CACHE, "-daemon"]
+        flags += ["-skip-restore"] if skip_restore else []
+        with volumes_of_one_build(self.daemon) as volumes:
+            mounts = [*volumes, *self._caches]
+            call = self._call("creator", [*flags, self.image], mounts, daemon=True, created=True, app=self.app)
+            return run_in_order(self.daemon, [call], self.images.user)
+
+    def untrusted(self) -> list[Ended]:
+        """Run the five phases, all in the builder."""
+        build, launch = self._caches
+        with volumes_of_one_build(self.daemon) as volumes:
+            layers = volumes[:1]
+            analyze = ["-daemon", *_LAUNCH_CACHE, *_LAYERS, *self._run_image, self.image]
+            export = ["-daemon", *_APP, *_CACHE, *_LAUNCH_CACHE, *_LAYERS, self.image]
+            calls = [
+                self._call("analyzer", analyze, [launch, *layers], daemon=True),
+                self._call("detector", [*_APP, *_LAYERS, *_PLATFORM], volumes, app=self.app),
+                self._call("restorer", ["-daemon", *_CACHE, *_LAYERS], [build, *layers], daemon=True),
+                self._call("builder", [*_APP, *_LAYERS, *_PLATFORM], volumes),
+                self._call("exporter", export, [*volumes, build, launch], daemon=True, created=True),
+            ]
+            return run_in_order(self.daemon, calls, self.images.user)
+
+    def _call(
+        self,
+        phase: str,
+        arguments: Sequence[str],
+        mounts: Sequence[str],
+        *,
+        daemon: bool = False,
+        created: bool = False,
+        app: Path | None = None,
+    ) -> Call:
+        """Return the call of a phase that is root's if it uses the daemon; `created` tells it the image's date."""
+        environment = {"CNB_PLATFORM_API": "0.14"} | ({"SOURCE_DATE_EPOCH": "1700000000"} if created else {})
+        sockets = [f"{self.daemon.socket}:/var/run/docker.sock"] if daemon else []
+        return Call(
+            phase, self.images.builder, arguments, user="root" if daemon else "", environment=environment,
+            mounts=[*mounts, *sockets], options=["--security-opt", "label=disable"] if daemon else [], app=app,
         )  # fmt: skip
-        return run_in_order(daemon, [call], images.user)
+
+    @property
+    def _run_image(self) -> list[str]:
+        return ["-run-image", self.images.run]
+
+    @property
+    def _caches(self) -> list[str]:
+        return [f"{self.caches}.build:/cache", f"{self.caches}.launch:/launch-cache"]
 
 
 @dataclass(frozen=True, kw_only=True)

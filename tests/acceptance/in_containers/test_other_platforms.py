@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from parts.containers import Call, added_layers, image_in_daemon, passed, run_phase
-from parts.platforms import KpackBuild, TektonBuild, spring_boot
+from parts.platforms import KpackBuild, SpringBootBuild, TektonBuild
 from parts.skopeo import push_image, raw_manifest
 
 GREETING = "A bash script says hello."
@@ -15,16 +15,28 @@ SOMEBODY = (123456, 0)
 """A user that no image knows, with the group that OpenShift gives to all of them."""
 
 
-def test_spring_boot_builds_with_the_creator(dockerd, images, app, start, repository):
-    name, caches = f"{repository}/spring:1", repository.replace("/", "-")
-    passed(spring_boot(dockerd, images, app, name, caches))
-    first = image_in_daemon(dockerd, name)
+def test_spring_boot_builds_one_image_with_the_creator_and_with_five_phases(dockerd, images, app, start, repository):
+    names = {how: f"{repository}/spring-{how}:1" for how in ("trusted", "untrusted")}
+    builds = {
+        how: SpringBootBuild(
+            daemon=dockerd, images=images, app=app, image=name, caches=f"{repository.replace('/', '-')}-{how}"
+        )
+        for how, name in names.items()
+    }
+    passed(builds["trusted"].trusted())
+    first = image_in_daemon(dockerd, names["trusted"])
     assert first["Created"] == "2023-11-14T22:13:20Z"
-    assert start(name).startswith(GREETING)
+    assert start(names["trusted"]).startswith(GREETING)
 
-    clean = passed(spring_boot(dockerd, images, app, name, caches, skip_restore=True))
+    clean = passed(builds["trusted"].trusted(skip_restore=True))
     assert "\nkept: made\n" in clean
-    assert image_in_daemon(dockerd, name)["Id"] == first["Id"]
+    assert image_in_daemon(dockerd, names["trusted"])["Id"] == first["Id"]
+
+    passed(builds["untrusted"].untrusted())
+    assert image_in_daemon(dockerd, names["untrusted"])["Id"] == first["Id"]
+    again = passed(builds["untrusted"].untrusted())
+    assert "\nkept: contents came back\n" in again
+    assert added_layers(again) == []
 
 
 @pytest.mark.parametrize("cached", ["volume", "image"])
