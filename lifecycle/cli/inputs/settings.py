@@ -39,8 +39,8 @@ class Settings:
         return self.texts[name]
 
     def path(self, name: str) -> Path:
-        """Return an input as an absolute path; ``..`` leads to the parent by name, for the path is in the app image."""
-        return Path(os.path.abspath(self.texts[name]))  # noqa: PTH100  # resolve() follows links
+        """Return an input as an absolute path."""
+        return _absolute(self.texts[name])
 
     def optional_path(self, name: str) -> Path | None:
         """Return an input as an absolute path, ``None`` when not given."""
@@ -103,12 +103,20 @@ def resolve(phase: Phase, api: PlatformApi, parsed: ParsedFlags, environment: Ma
     """Resolve every input of the table.  Spec: platform.md "Usage", "Inputs"."""
     lists = {row.name: _values(row, parsed, environment) for row in INPUTS}
     texts = {name: values[-1] if values else "" for name, values in lists.items()}
-    layers = texts["layers"] = str(Path(texts["layers"]).absolute())
+    layers = texts["layers"] = str(_absolute(texts["layers"]))
     for row in INPUTS:
         texts[row.name] = texts[row.name].replace("<layers>", layers)
     if not _given("order", lists) and not os.path.exists(texts["order"]):  # noqa: PTH110  # Path.exists raises where it may not look
         texts["order"] = BUILDER_ORDER
     return Settings(phase, api, texts, lists, parsed.arguments)
+
+
+def _absolute(text: str) -> Path:
+    """Return an absolute path by name alone, as Go's filepath.Abs: it is in the app image.
+
+    Python would keep a second slash at the beginning, which pack gives with ``--workspace /app``.
+    """
+    return Path("/" + os.path.abspath(text).lstrip("/"))  # noqa: PTH100  # resolve() follows links
 
 
 def _given(name: str, lists: Mapping[str, tuple[str, ...]]) -> bool:

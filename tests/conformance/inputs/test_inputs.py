@@ -665,3 +665,13 @@ def test_an_empty_value_of_a_flag_that_may_be_repeated_is_not_given(phase, flag,
 
     assert given(f"{flag}=") == ()
     assert given(flag, "", f"{flag}=one.example", flag, "two.example") == ("one.example", "two.example")
+
+
+@pytest.mark.parametrize(
+    ("given", "path"), [("//elsewhere", "/elsewhere"), ("/a/../b//c/", "/b/c"), ("///", "/"), ("//", "/")]
+)
+@pytest.mark.parametrize("name", ["app", "layers", "cache_dir"])
+def test_a_path_is_made_absolute_as_go_does(name, given, path):
+    api = PlatformApi.parse("0.15")
+    flag = f"-{name.replace('_', '-')}"
+    assert str(resolve(Phase.CREATOR, api, read_flags(Phase.CREATOR, api, [flag, given]), {}).path(name)) == path
