@@ -47,8 +47,8 @@ def foreign_release(tmp_path_factory) -> Distribution:
 
 def unpack(release: Distribution, cnb: Path) -> None:
     """Put the executables where pack puts them."""
-    with tarfile.open(release.archive) as archive:
-        archive.extractall(cnb, filter="fully_trusted")
+    with release.opened() as archive:
+        archive.extractall(cnb)
 
 
 def test_the_archive_has_what_pack_needs_and_each_executable_is_one_file(release):

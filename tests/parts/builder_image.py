@@ -96,12 +96,13 @@ def _make_builder(daemon: Daemon, directory: Path, images: BuilderImages, distri
     root = directory / "root"
     lifecycle = root / "cnb" / "lifecycle"
     lifecycle.mkdir(parents=True)
-    with tarfile.open(distributed.archive) as opened:
+    with distributed.opened() as opened:
         descriptor = tomllib.loads(_text(opened, "lifecycle.toml"))
         for member in opened:
             parent, _, name = member.name.partition("/")
             if parent and name and "/" not in name:
-                opened.extract(member.replace(name=name, deep=False), lifecycle, filter="tar")
+                member.name = name
+                opened.extract(member, lifecycle)
     modules = [_add_buildpack(root, FIXTURES / "buildpacks" / each) for each in GROUP]
     group = "".join(f'[[order.group]]\nid = "{each["id"]}"\nversion = "{each["version"]}"\n' for each in modules)
     files = {

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +24,13 @@ class Distribution:
 
     archive: Path
     image: Path
+
+    @contextmanager
+    def opened(self) -> Iterator[tarfile.TarFile]:
+        """Open the archive, to be extracted as it is: Debian's Python 3.11.2 has no argument that says so."""
+        with tarfile.open(self.archive) as opened:
+            opened.extraction_filter = lambda member, _: member
+            yield opened
 
 
 def distribution(factory: pytest.TempPathFactory, architecture: str = "") -> Distribution:

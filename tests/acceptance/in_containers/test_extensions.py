@@ -1,7 +1,6 @@
 """Image extensions as pack runs them for a builder that it does not trust: each phase in a container of its image."""
 
 import json
-import tarfile
 import uuid
 
 import pytest
@@ -54,9 +53,8 @@ def lifecycle_dir(tmp_path_factory):
     """What pack lays over the run image: our distribution's executables."""
     directory = tmp_path_factory.mktemp("lifecycle") / "lifecycle"
     directory.parent.chmod(0o755)
-    archive = distribution(tmp_path_factory).archive
-    with tarfile.open(archive) as opened:
-        opened.extractall(directory.parent, filter="tar")
+    with distribution(tmp_path_factory).opened() as opened:
+        opened.extractall(directory.parent)
     return directory
 
 
