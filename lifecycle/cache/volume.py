@@ -29,6 +29,7 @@ from lifecycle.cache.directories import (
 )
 from lifecycle.errors import CacheEntryNotFoundError, CacheError, VerificationError
 from lifecycle.files.atomic import sync_directory
+from lifecycle.files.regular_file import open_regular
 from lifecycle.model.label_text import read_cache_metadata
 from lifecycle.model.lifecycle_metadata import CacheMetadata
 from lifecycle.oci.digest import is_digest
@@ -74,7 +75,8 @@ class VolumeCache:
         """Return what the cache says of itself; unreadable or missing is empty."""
         path = self._committed / METADATA_NAME
         try:
-            return read_cache_metadata(path.read_text(encoding="utf-8", errors="replace"))
+            with open_regular(path) as file:
+                return read_cache_metadata(file.read().decode("utf-8", errors="replace"))
         except FileNotFoundError:
             return CacheMetadata()
         except (OSError, ValueError) as error:
@@ -85,7 +87,7 @@ class VolumeCache:
     def layer(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the tar of a layer, verified while it is read."""
         try:
-            file = (self._committed / _file_name(diff_id)).open("rb")
+            file = open_regular(self._committed / _file_name(diff_id))
         except FileNotFoundError as error:
             raise _not_found(diff_id) from error
         except OSError as error:
@@ -141,7 +143,7 @@ class VolumeTransaction:
                 return
             # Linked first, verified after: what another build's commit removes meanwhile stays readable here.
             _link_or_copy(self._committed / part.with_suffix(".tar").name, part, diff_id)
-            with part.open("rb") as file:
+            with open_regular(part) as file:
                 chunks = _watched(_chunks(file), "checking", diff_id, _size(file), self._progress)
                 for _ in _hashed(chunks, diff_id):
                     pass

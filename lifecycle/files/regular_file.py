@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, BinaryIO
@@ -12,18 +13,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class NotAFileError(OSError):
+    """What is there is a directory, a named pipe, or another thing that is no file."""
+
+
 def open_file(path: Path) -> BinaryIO:
     """Open a file for reading, through links; raise ``InvalidFileError`` for anything but a file.
 
     It doesn't wait for the other end of a named pipe, which may never come.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return open_regular(path)
+    except NotAFileError as error:
+        raise InvalidFileError("is not a file", where=path) from error
     except OSError as error:
         raise InvalidFileError(f"can't be read: {error.strerror}", where=path) from error
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file as ``open_file`` does, but raise ``OSError``, ``NotAFileError`` for anything but a file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise InvalidFileError("is not a file", where=path)
+        raise NotAFileError(errno.EINVAL, "is not a file", path)
     return os.fdopen(descriptor, "rb")
 
 

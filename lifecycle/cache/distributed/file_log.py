@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import CacheError, CorruptImageError
 from lifecycle.files.atomic import sync_directory
+from lifecycle.files.regular_file import open_regular
 from lifecycle.oci.manifest import LARGEST_MANIFEST
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def read_manifest_file(path: Path) -> bytes | None:
     Raises ``CorruptImageError`` for a file that is larger than manifests are, ``CacheError`` if it can't be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(LARGEST_MANIFEST + 1)
     except FileNotFoundError:
         return None

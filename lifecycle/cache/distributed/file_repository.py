@@ -11,6 +11,7 @@ from lifecycle.cache.distributed.file_log import FileLog, read_manifest_file
 from lifecycle.cache.distributed.tags import Stored
 from lifecycle.errors import CacheError, CorruptImageError
 from lifecycle.files.atomic import sync_directory
+from lifecycle.files.regular_file import open_regular
 from lifecycle.oci.digest import digest_of, verified
 from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor
 
@@ -143,7 +144,7 @@ class FileRepository:
 
     def _chunks(self, digest: Digest) -> Iterator[bytes]:
         try:
-            with self._file(digest).open("rb") as file:
+            with open_regular(self._file(digest)) as file:
                 while chunk := file.read(_CHUNK):
                     yield chunk
         except FileNotFoundError as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from lifecycle.cache import directories
+from lifecycle.cache.sources.volume import open_volume
 from lifecycle.cache.volume import METADATA_NAME, VolumeCache
 from lifecycle.errors import CacheEntryNotFoundError, CacheError, VerificationError
 from lifecycle.model.layer import Store
@@ -45,6 +47,21 @@ OLD, NEW = Tar(b"old" * 5000), Tar(b"new" * 5000)
 
 def file_of(path, tar):
     return path / "committed" / f"{tar.diff_id}.tar"
+
+
+def test_a_named_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
+    cache = VolumeCache(tmp_path)
+    fill(cache, OLD)
+    for path in (file_of(tmp_path, OLD), tmp_path / "committed" / METADATA_NAME):
+        path.unlink()
+        os.mkfifo(path)
+    assert cache.metadata() == CacheMetadata()
+    with pytest.raises(CacheError, match="is not a file"):
+        list(cache.layer(OLD.diff_id))
+    with pytest.raises(CacheError, match="is not a file"):
+        cache.begin().reuse(OLD.diff_id)
+    with pytest.raises(CacheError, match="is not a file"):
+        open_volume(tmp_path)
 
 
 @pytest.mark.requirement("PLAT-EXP-071", "PLAT-EXP-073")

@@ -1,11 +1,14 @@
 """What lies in a directory that builders share may be anything: another user can write there."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from lifecycle.cache.distributed.file_repository import FileRepository
 from lifecycle.errors import CacheError, CorruptImageError
 from lifecycle.oci.digest import digest_of
-from lifecycle.oci.manifest import LARGEST_MANIFEST
+from lifecycle.oci.manifest import LARGEST_MANIFEST, OCI_MANIFEST, Descriptor
 
 RECORD = b'{"schemaVersion": 2}'
 TOO_LARGE = f"has a manifest of more than {LARGEST_MANIFEST} bytes"
@@ -37,14 +40,17 @@ def test_a_tag_that_grew_beyond_all_manifests_is_not_read_whole(tmp_path, reposi
         repository.tagged("o.tag")
 
 
-def test_a_directory_in_the_place_of_a_record_or_tag_is_said_to_be_one(tmp_path, repository):
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
+def test_what_is_no_file_in_the_place_of_a_record_or_tag_is_told_and_not_waited_for(tmp_path, repository, make):
     for path in (_record_path(tmp_path), tmp_path / "tags" / "o.tag"):
         path.unlink()
-        path.mkdir()
-    with pytest.raises(CacheError, match="Is a directory"):
+        make(path)
+    with pytest.raises(CacheError, match="is not a file"):
         repository.record(digest_of(RECORD))
-    with pytest.raises(CacheError, match="Is a directory"):
+    with pytest.raises(CacheError, match="is not a file"):
         repository.tagged("o.tag")
+    with pytest.raises(CacheError, match="is not a file"):
+        list(repository.blob(Descriptor(OCI_MANIFEST, len(RECORD), digest_of(RECORD))))
 
 
 def test_what_was_never_written_is_not_there(repository):
