@@ -6,9 +6,6 @@ with them in one step.  Layers for the next build alone are this builder's own a
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.directories import replace_directory
@@ -18,6 +15,7 @@ from lifecycle.errors import CacheError
 from lifecycle.files import codec
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.layers_dir import read_build_outputs
+from lifecycle.files.work_dir import work_directory
 from lifecycle.layers.blob import decompressed
 from lifecycle.layers.extract import extract
 from lifecycle.layers.source import diff_id
@@ -27,6 +25,7 @@ from lifecycle.rules.sbom import is_sbom_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep
     from lifecycle.cache.distributed.repository import Repository
@@ -48,24 +47,19 @@ def adopt(
     what its record says, ``LifecycleError`` for anything else; then all is as it was.
     """
     try:
-        staging = Path(tempfile.mkdtemp(prefix=".adopting-", dir=places.layers_dir))
-    except OSError as error:
-        raise CacheError(f"can't be written: {error.strerror}", where=places.layers_dir) from error
-    try:
-        paths = []
-        for winner, own in steps:
-            new = staging / own.directory.name
-            new.mkdir(mode=0o755)
-            _fill(repository, winner, new, own.directory, places)
-            paths.append(_differing(winner, own, new))
-        on_replace()
-        _exchange(steps, staging, places)
-        for _, own in steps:
-            _keep_caches(staging / own.directory.name, own.directory)
+        with work_directory("adopting", places.layers_dir) as staging:
+            paths = []
+            for winner, own in steps:
+                new = staging / own.directory.name
+                new.mkdir(mode=0o755)
+                _fill(repository, winner, new, own.directory, places)
+                paths.append(_differing(winner, own, new))
+            on_replace()
+            _exchange(steps, staging, places)
+            for _, own in steps:
+                _keep_caches(staging / own.directory.name, own.directory)
     except OSError as error:
         raise CacheError(f"can't be written: {error.strerror}", where=error.filename or places.layers_dir) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return paths
 
 

@@ -1,6 +1,7 @@
 """What one step leaves: published, taken over, or left as it was."""
 
 import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -117,6 +118,23 @@ def test_everything_of_the_winner_is_taken_over_and_caches_stay(pair):
     assert os.access(other.directory / "both" / "bin" / "run", os.X_OK)
     assert not [path.name for path in other.layers.iterdir() if path.name != "a_b"]
     assert other.steps.read(other.step()).layers == one.steps.read(one.step()).layers
+
+
+def test_what_a_builder_that_was_killed_while_it_took_over_left_goes_with_the_next(pair):
+    one, other = pair
+    one.layer("a", "one")
+    other.layer("a", "other")
+    assert one.settle().fate is Fate.WON
+    child = os.fork()
+    if child == 0:
+        try:
+            replace(other.steps, on_replace=lambda: os.kill(os.getpid(), signal.SIGKILL)).settle(other.step())
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert list(other.layers.iterdir()) != [other.directory]
+    assert other.settle().fate is Fate.ADOPTED
+    assert list(other.layers.iterdir()) == [other.directory]
 
 
 def test_equal_outputs_are_known_whatever_their_times(pair):
