@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from parts.dockerd import Daemon
-from parts.shared_process import run_directory, shared_process
+from parts.shared_process import OWN_MOUNTS, run_directory, shared_process
 
 
 @contextlib.contextmanager
@@ -29,7 +29,7 @@ def running_podman(factory: pytest.TempPathFactory) -> Iterator[Daemon]:
             f"--runroot={directory}/data/{driver[0]}",  # podman takes 50 characters at most
             f"--storage-driver={driver}",
         ]
-        tried = subprocess.run([podman, *options, "info"], capture_output=True, text=True, check=False)
+        tried = subprocess.run([*OWN_MOUNTS, podman, *options, "info"], capture_output=True, text=True, check=False)
         if tried.returncode == 0:
             break
     else:
