@@ -69,11 +69,14 @@ class LayerEnv:
         name: str,
         value: str | PathLike[str],
         *,
-        delim: str = "",
+        delim: str,
         scope: Types = BUILD | LAUNCH,
         process: str = "",
     ) -> None:
-        """Put text behind the value of a variable, with ``delim`` between the two."""
+        """Put text behind the value of a variable, with ``delim`` between the two, as ``":"`` for directories.
+
+        A second call puts its text behind that of the first.
+        """
         self._add(name, ("append", value), scope, process, delim)
 
     def prepend(
@@ -81,11 +84,14 @@ class LayerEnv:
         name: str,
         value: str | PathLike[str],
         *,
-        delim: str = "",
+        delim: str,
         scope: Types = BUILD | LAUNCH,
         process: str = "",
     ) -> None:
-        """Put text before the value of a variable, with ``delim`` between the two."""
+        """Put text before the value of a variable, with ``delim`` between the two, as ``":"`` for directories.
+
+        A second call puts its text before that of the first.
+        """
         self._add(name, ("prepend", value), scope, process, delim)
 
     def apply(
@@ -132,8 +138,15 @@ class LayerEnv:
         if process and scope is BUILD:
             raise BuildpackError(f"{name}: a process has no variables at build time", fix="leave out scope or process")
         directory = f"env.launch/{child_name(process, 'process type')}" if process else _DIRECTORIES[scope]
-        action, text = value
-        self.files[f"{directory}/{name}.{action}"] = str(text)
+        action, text = value[0], str(value[1])
+        path = f"{directory}/{name}.{action}"
+        # The specification has one file for all of them.
+        first = self.files.get(path, "")
+        if first and action == "append":
+            text = f"{first}{delim}{text}"
+        elif first and action == "prepend":
+            text = f"{text}{delim}{first}"
+        self.files[path] = text
         if delim:
             self.files[f"{directory}/{name}.delim"] = delim
 

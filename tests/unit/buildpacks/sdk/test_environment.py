@@ -43,10 +43,26 @@ def test_a_process_has_its_own_variables_after_those_of_all(tmp_path):
     env.append("A", "1", delim=":")
     env.append("A", "2", delim=":", scope=bp.LAUNCH)
     env.append("A", "3", delim=":", process="web")
-    env.append("A", "4", scope=bp.BUILD)
+    env.append("A", "4", delim="", scope=bp.BUILD)
     web = env.apply({}, tmp_path, scope=bp.LAUNCH, process="web")
     assert web == {"A": "1:2:3", "LD_LIBRARY_PATH": f"{tmp_path}/lib"}
     assert env.apply({}, tmp_path, scope=bp.LAUNCH)["A"] == "1:2"
+
+
+def test_a_second_call_goes_around_what_the_first_put_there(tmp_path):
+    env = bp.LayerEnv()
+    for directory in ("/first", "/second"):
+        env.prepend("PATH", directory, delim=":")
+        env.append("A", directory, delim=":")
+    env.write(tmp_path)
+    read = with_layer({"PATH": "/bin", "A": "/bin"}, read_layer_environment(tmp_path))
+    assert read == {"PATH": "/second:/first:/bin", "A": "/bin:/first:/second"}
+
+
+def test_what_stands_between_has_to_be_said():
+    for change in (bp.LayerEnv().append, bp.LayerEnv().prepend):
+        with pytest.raises(TypeError, match="delim"):
+            change("PATH", "/first")  # type: ignore[call-arg]
 
 
 def test_a_path_can_be_a_value(tmp_path):
