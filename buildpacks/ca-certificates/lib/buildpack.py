@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cnb_buildpack as bp  # missing with pack? It follows no links: run lifecycle buildpack package DIRECTORY
+import system_certificates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 TYPE = "ca-certificates"
 VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-SYSTEM = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 PROGRAM = Path(__file__).resolve().parent / "add-certificates"
 _PEM = re.compile(rb"-----BEGIN (?:TRUSTED )?CERTIFICATE-----\s.+?\s-----END (?:TRUSTED )?CERTIFICATE-----", re.DOTALL)
 
@@ -30,14 +34,15 @@ def detect(context: bp.DetectContext) -> bp.Detected:
 def build(context: bp.BuildContext) -> None:
     """Write the bundle for later buildpacks, and the program that makes one when the app starts."""
     helper = context.uncached_layer("helper", types=bp.LAUNCH)
-    helper.exec_d("add-certificates", PROGRAM)
+    program = PROGRAM.read_text(encoding="utf-8")
+    helper.exec_d("add-certificates", program.replace("@SYSTEM@", " ".join(map(str, system_certificates.BUNDLES))))
     found = certificates(context.platform)
     if not found:
         bp.log.info("no binding of type ca-certificates for the build; the app looks for them when it starts")
         return
     bundle = context.uncached_layer("bundle", types=bp.BUILD)
     path = bundle.path / "ca-certificates.pem"
-    bp.write_atomic(path, system_bundle() + b"\n".join(found) + b"\n")
+    bp.write_atomic(path, system_bundle(context.env) + b"\n".join(found) + b"\n")
     for name in VARIABLES:
         bundle.env.override(name, path, scope=bp.BUILD)
     bp.log.info(f"{len(found)} certificate{'' if len(found) == 1 else 's'} added for the build")
@@ -59,9 +64,9 @@ def certificates(platform: bp.Platform) -> list[bytes]:
     return found
 
 
-def system_bundle() -> bytes:
+def system_bundle(env: Mapping[str, str]) -> bytes:
     """Return the certificates of the build image, if it has any."""
-    path = next((each for each in SYSTEM if each.is_file()), None)
+    path = system_certificates.bundle(env)
     return b"" if path is None else path.read_bytes().rstrip(b"\n") + b"\n"
 
 

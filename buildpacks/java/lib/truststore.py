@@ -10,16 +10,15 @@ import binascii
 import hashlib
 import re
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cnb_buildpack as bp
+import system_certificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PASSWORD = "changeit"  # noqa: S105  # what every Java expects; the file holds nothing secret
-BUNDLES = (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt"))
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----\s(.+?)\s-----END CERTIFICATE-----", re.DOTALL)
 _MAGIC, _VERSION, _TRUSTED = 0xFEEDFEED, 2, 2
 _SALT = b"Mighty Aphrodite"
@@ -29,12 +28,11 @@ _CREATED = 315532800000
 
 def bundle(env: Mapping[str, str]) -> bytes:
     """Return the certificates of SSL_CERT_FILE or of the system as PEM; raise ``BuildpackError`` if there are none."""
-    given = env.get("SSL_CERT_FILE")
-    path = next((each for each in ([Path(given)] if given else BUNDLES) if each.is_file()), None)
+    path = system_certificates.bundle(env)
     if path is None:
         raise bp.BuildpackError(
-            f"there are no certificates in {given or ' or '.join(map(str, BUNDLES))}",
-            fix="install ca-certificates in the build image, or correct SSL_CERT_FILE",
+            f"there are no certificates in {' or '.join(map(str, system_certificates.BUNDLES))}",
+            fix="install ca-certificates in the build image, or set SSL_CERT_FILE",
         )
     return path.read_bytes()
 

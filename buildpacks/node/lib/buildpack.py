@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cnb_buildpack as bp  # missing with pack? It follows no links: run lifecycle buildpack package DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from app import App
     from registry import Release
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 PACKAGE = "package.json"
 _ARCHITECTURES = {"amd64": "x64", "arm64": "arm64"}
 _SCRIPT_SHELL = ("sh", "-c")
-_SYSTEM_CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +210,10 @@ def add_process(context: bp.BuildContext, found: App) -> None:
 
 def _trusting_the_system(env: dict[str, str]) -> dict[str, str]:
     """Let Node.js, which brings certificates of its own, trust those of the build image as other programs do."""
-    there = [env.get("SSL_CERT_FILE", ""), *(each for each in _SYSTEM_CERTIFICATES if Path(each).is_file())]
-    path = next(filter(None, there), "")
-    return {"NODE_EXTRA_CA_CERTS": path, **env} if path else env
+    import system_certificates  # noqa: PLC0415  # detection needs none of it
+
+    path = system_certificates.bundle(env)
+    return env if path is None else {"NODE_EXTRA_CA_CERTS": str(path), **env}
 
 
 def _is_simple(script: str) -> bool:

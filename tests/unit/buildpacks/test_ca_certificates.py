@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import system_certificates
+
 
 @pytest.fixture
 def buildpack(ours):
@@ -72,6 +74,16 @@ def test_later_buildpacks_trust_system_and_binding(workspace, buildpack, certifi
     assert tomllib.loads((workspace.layers / "bundle.toml").read_text())["types"] == {"build": True}
 
 
+def test_later_buildpacks_trust_what_the_build_image_is_set_to_trust(workspace, buildpack, certificate, tmp_path):
+    (tmp_path / "own.pem").write_text(f"# of this image\n{certificate}")
+    workspace.env["SSL_CERT_FILE"] = str(tmp_path / "own.pem")
+    bind(workspace.platform / "bindings", certificate)
+    built = workspace.build(buildpack)
+    assert built.returncode == 0, built.stderr
+    bundle = Path((workspace.layers / "bundle" / "env.build" / "SSL_CERT_FILE.override").read_text())
+    assert bundle.read_text().startswith("# of this image\n")
+
+
 def test_without_bindings_the_build_gets_none_and_the_app_its_program(workspace, buildpack):
     built = workspace.build(buildpack)
     assert built.returncode == 0, built.stderr
@@ -96,6 +108,9 @@ def test_an_app_that_starts_trusts_the_bindings_it_has_then(workspace, buildpack
     found = run_exec_d(program, tmp_path, SERVICE_BINDING_ROOT=str(root))
     assert set(found) == {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"}
     assert "my own" in subjects(found["SSL_CERT_FILE"])
+    system = next((each for each in system_certificates.BUNDLES if each.is_file()), None)
+    if system is not None:
+        assert Path(found["SSL_CERT_FILE"]).read_bytes().startswith(system.read_bytes())
 
 
 def test_a_bundle_that_the_app_has_already_is_kept(workspace, buildpack, certificate, tmp_path):

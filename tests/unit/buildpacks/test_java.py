@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnb_buildpack as bp
+import system_certificates
 
 LAUNCHER = "org.springframework.boot.loader.launch.JarLauncher"
 
@@ -287,7 +288,7 @@ def test_missing_and_broken_certificates_are_told(module, tmp_path):
 def test_keytool_reads_the_truststore(module, tmp_path):
     truststore = module("truststore")
     keytool = shutil.which("keytool")
-    if keytool is None or not truststore.BUNDLES[0].is_file():
+    if keytool is None or not system_certificates.BUNDLES[0].is_file():
         pytest.skip("there is no keytool, or no certificates of the system")
     found = truststore.certificates(truststore.bundle({}))
     (tmp_path / "cacerts").write_bytes(truststore.truststore(found))

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cnb_buildpack as bp
+import system_certificates
 from parts.http_server import LoopbackServer
 
 VERSIONS = ["0.2.3", "0.2.9", "0.3.0", "1.0.0", "18.19.1", "20.0.0", "20.11.1", "20.12.0", "22.1.0", "23.0.0-rc.1"]
@@ -305,10 +306,9 @@ def test_a_binding_has_the_settings_of_npm(module, node, tmp_path):
 
 def test_npm_trusts_what_the_system_trusts(module, monkeypatch, tmp_path):
     buildpack = module("buildpack")
-    monkeypatch.setattr(buildpack, "_SYSTEM_CERTIFICATES", [str(tmp_path / "none")])
+    (own := tmp_path / "own.pem").touch()
+    env = {"SSL_CERT_FILE": str(own)}
+    monkeypatch.setattr(system_certificates, "BUNDLES", [tmp_path / "none"])
     assert buildpack._trusting_the_system({}) == {}
-    assert buildpack._trusting_the_system({"SSL_CERT_FILE": "/x"})["NODE_EXTRA_CA_CERTS"] == "/x"
-    assert (
-        buildpack._trusting_the_system({"SSL_CERT_FILE": "/x", "NODE_EXTRA_CA_CERTS": "/y"})["NODE_EXTRA_CA_CERTS"]
-        == "/y"
-    )
+    assert buildpack._trusting_the_system(env)["NODE_EXTRA_CA_CERTS"] == str(own)
+    assert buildpack._trusting_the_system({**env, "NODE_EXTRA_CA_CERTS": "/y"})["NODE_EXTRA_CA_CERTS"] == "/y"
