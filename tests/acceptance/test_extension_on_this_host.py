@@ -1,6 +1,8 @@
 """``lifecycle build`` with extensions that extend the run image: no container of it, and no harm to this host."""
 
+import io
 import shutil
+import tarfile
 import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -174,3 +176,49 @@ def test_a_command_that_fails_is_told_with_file_and_line_and_leaves_nothing(buil
     assert (done.returncode, "\nfrom the command\n" in done.stderr) == (102, True), done.stderr
     assert "run.Dockerfile:4: RUN echo from the command; busybox false exited with status 1" in done.stderr
     assert not list(tmp_path.glob("home/.local/state/cnb-lifecycle/builds/*/*"))
+
+
+WITH_SDK = """#!/usr/bin/env -S python3 -B
+import cnb_buildpack as bp
+
+
+def detect(context: bp.DetectContext) -> bp.Detected:
+    return context.pass_(bp.BuildPlan(provides=["tool"]))
+
+
+def generate(context: bp.GenerateContext) -> None:
+    wanted = context.plan.merged("tool")
+    (context.context_dir("run") / "tool").write_text(f"tool {wanted['version']}\\n")
+    context.run_arg("greeting", (context.app_dir / "app.txt").read_text().strip())
+    context.run_dockerfile(
+        "ARG base_image\\nFROM ${base_image}\\nARG greeting\\nUSER root\\nCOPY tool /opt/tool\\n"
+        'RUN echo "$greeting" > /opt/greeting\\nUSER cnb\\n'
+    )
+
+
+if __name__ == "__main__":
+    bp.main(detect=detect, generate=generate)
+"""
+REQUIRES = """#!/bin/sh
+printf '[[requires]]\\nname = "tool"\\n[requires.metadata]\\nversion = "3"\\n' > "$2"
+"""
+
+
+def test_an_extension_written_with_the_sdk_knows_app_and_plan_and_changes_the_image(builder, lifecycle, tmp_path):
+    builder.dockerfile("")
+    cnb = builder.container.root / "cnb"
+    extension = cnb / "extensions" / "ext" / "1"
+    shutil.rmtree(extension)
+    lifecycle("buildpack", "new", extension, "--id", "ext", "--extension")
+    descriptor = extension / "extension.toml"
+    descriptor.write_text(descriptor.read_text().replace('version = "0.1.0"', 'version = "1"'))
+    (extension / "lib" / "buildpack.py").write_text(WITH_SDK)
+    (cnb / "buildpacks" / "bp" / "1" / "bin" / "detect").write_text(REQUIRES)
+    lifecycle(*builder.arguments("-o", tmp_path / "image", "-t", "app"))
+    image = DirectoryStore(tmp_path / "image").find("app")
+    found = {}
+    for diff_id in image.config.diff_ids:
+        with tarfile.open(fileobj=io.BytesIO(b"".join(image.layer(diff_id)))) as archive:
+            found |= {each.name.strip("/"): archive.extractfile(each).read() for each in archive if each.isreg()}
+    assert (found["opt/tool"], found["opt/greeting"]) == (b"tool 3\n", b"an app\n")
+    assert image.config.run["User"] == "cnb"
