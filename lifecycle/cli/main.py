@@ -6,11 +6,12 @@ Phases are found before any client or command library is loaded: they start ofte
 from __future__ import annotations
 
 import gc
+import io
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from lifecycle.cli.exit_codes import SIGNALLED
 from lifecycle.cli.phase_names import Phase
@@ -31,11 +32,11 @@ class _EndedError(SystemExit):
 def main() -> None:
     """Run the phase that the executable's name or the first argument names, else the commands for people."""
     _open_closed_streams()
+    _end_with_readers()
     name = Path(sys.argv[0]).stem
     arguments = sys.argv[1:]
     if name not in list(Phase) and arguments and arguments[0] in list(Phase):
         name, arguments = arguments[0], arguments[1:]
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _end)
@@ -66,6 +67,28 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115  # stays open
 
 
+class _Output(io.FileIO):
+    """A standard stream; when its reader goes, the program ends as by SIGPIPE, and the buildpacks that it runs."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            _end_at_once(signal.SIGPIPE, None)
+
+
+def _end_with_readers() -> None:
+    """Let the end of who reads our output end the program.
+
+    SIGPIPE itself would also end it where a registry or a credential helper hangs up, which is an error like others.
+    """
+    for name in ("stdout", "stderr"):
+        stream: io.TextIOWrapper = getattr(sys, name)
+        buffer = io.BufferedWriter(_Output(stream.fileno(), "w", closefd=False))
+        by_line = stream.line_buffering or stream.write_through
+        setattr(sys, name, io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=by_line))
+
+
 def _leave(code: int) -> NoReturn:
     """End as ``sys.exit`` does, without taking all modules apart: a tenth of what a phase with little to do costs."""
     sys.stdout.flush()
@@ -82,7 +105,7 @@ def _end(number: int, _: FrameType | None) -> None:
     raise _EndedError(SIGNALLED + number)
 
 
-def _end_at_once(number: int, _: FrameType | None) -> None:
+def _end_at_once(number: int, _: FrameType | None) -> NoReturn:
     """Lose patience, as whoever sends a second signal does."""
     processes = _processes()
     if processes is not None:

@@ -147,8 +147,8 @@ def run_main(argv: Sequence[str], environment: Mapping[str, str]) -> None:
     tempfile.tempdir = None
     sys.argv = list(argv)
     sys.orig_argv = [sys.executable, "-m", "lifecycle", *argv[1:]]
-    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape")
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
     main()
 
 
