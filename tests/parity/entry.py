@@ -7,6 +7,7 @@ a user namespace.  In it one uid stands for the user of the build, so that ids i
 import contextlib
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ import time
 import traceback
 from pathlib import Path
 
-from lifecycle.executables.mounts import Unshared, unshare
+from lifecycle.executables.mounts import Unshared, call, libc, unshare
 from lifecycle.executables.namespace import enter, map_ids
 from lifecycle.model.build_metadata import LauncherSource
 from parts.forks import become, end_after, redirect, run_main, warm
@@ -23,6 +24,7 @@ BUILDER = 1000
 MOUNTS = ("layers", "workspace", "cnb", "platform", "layout", "cache", "etc", "kaniko")
 FILES = ("analyzed.toml", "group.toml", "plan.toml", "report.toml", "config/metadata.toml")
 _SETTLED = 120.0
+_CAPABILITIES_VERSION = 0x20080522
 
 
 def serve() -> None:
@@ -96,6 +98,7 @@ def _run(root: Path, commands: list[dict], *, ordinary_user: bool) -> list[dict]
     enter({f"/{name}": root / name for name in MOUNTS if (root / name).is_dir()}, scratch)
     if ordinary_user:
         _become(BUILDER, BUILDER, 0, 0)
+        _give_up_rights()
     results = []
     for each in commands:
         results.append(_command(each, root / "output"))
@@ -107,6 +110,12 @@ def _run(root: Path, commands: list[dict], *, ordinary_user: bool) -> list[dict]
 def _become(uid: int, gid: int, from_uid: int, from_gid: int) -> None:
     unshare(Unshared.USERS, step="unshare user")
     map_ids(uid, gid, from_uid=from_uid, from_gid=from_gid)
+
+
+def _give_up_rights() -> None:
+    """Be who has no capabilities, as ordinary users have none: in a namespace of one's own all of them come back."""
+    header = struct.pack("=Ii", _CAPABILITIES_VERSION, 0)
+    call(libc().capset, header, bytes(24), step="give up capabilities")
 
 
 @contextlib.contextmanager

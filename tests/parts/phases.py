@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import secrets
 import tempfile
 from dataclasses import dataclass
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     import subprocess
 
 USER = 12345
+
+
+def home() -> str:
+    """Return the HOME that container engines give the user of the phases, and that the creator looks up."""
+    try:
+        return pwd.getpwuid(os.geteuid() or USER).pw_dir
+    except KeyError:
+        return "/"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from io import BytesIO
 
 import pytest
 
+from parts.phases import home
 from parts.signing_keys import SigningKeys
 
 RUNTIME = r"""
@@ -72,8 +73,7 @@ def build(builds, repository, *, api="0.15", **more):
     output = ""
     for phase in ("analyzer", "detector", "restorer", "builder"):
         images = [builds.name("app")] if phase == "analyzer" else []
-        # Container engines say so of a user without a home, and the creator looks it up.
-        done = builds.one(phase, *images, api=api, HOME="/", CNB_CACHE_REPO=str(repository), **more)
+        done = builds.one(phase, *images, api=api, HOME=home(), CNB_CACHE_REPO=str(repository), **more)
         assert done.code == 0, done.output
         output += done.output
     return output

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from parts.phases import USER
+from parts.phases import USER, home
 
 SECRETS = {"binding": "hunter2-of-the-database", "variable": "token-of-the-mirror"}
 SALT = "c2FsdCBmb3Igc2VjcmV0cyBpbiBrZXlzIG9mIHN0ZXBz"
@@ -36,7 +36,9 @@ def secret(builds):
 
 def create(builds, repository, name):
     report = builds.place.root / "report.json"
-    done = builds.create("-cache-repo", repository, "-cache-report", report, "-log-level", "debug", name=name, HOME="/")
+    done = builds.create(
+        "-cache-repo", repository, "-cache-report", report, "-log-level", "debug", name=name, HOME=home()
+    )
     assert done.code == 0, done.output
     (row,) = json.loads(report.read_text())["cache"]["settled"]
     layers = [path.read_bytes() for path in builds.place.layers.rglob("*") if path.is_file()]
@@ -69,7 +71,7 @@ def test_with_one_salt_builders_share_and_no_secret_is_told_in_the_registry_in_l
 def test_the_five_phases_share_such_steps_too(secret, shared):
     value = f"{shared},salt-file={secret.place.root / 'salt'},secret-env=MIRROR_TOKEN"
     assert create(secret, value, "one")[0]["outcome"] == "won"
-    done = secret.five(name="other", HOME="/", CNB_CACHE_REPO=value)
+    done = secret.five(name="other", HOME=home(), CNB_CACHE_REPO=value)
     assert "SHARED a/b: another builder was first" in done[-1].output
     assert secret.image("one").reference.rpartition("@")[2] == secret.image("other").reference.rpartition("@")[2]
     check_told_nowhere((secret.place.layers / "cache-steps.json").read_bytes())

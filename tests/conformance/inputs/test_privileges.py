@@ -247,12 +247,13 @@ def test_who_is_not_root_can_not_become_another_user_by_flag(build, arguments):
     name, *rest = arguments
     if os.geteuid() == 0:
         build.give(12345, 12345)
-    done = build.run_as_it_is(name, "-uid", "1234", "-gid", "5", *rest, **MODE)
     me = os.geteuid() or 12345
+    other = me + 1
+    done = build.run_as_it_is(name, "-uid", str(other), "-gid", "5", *rest, **MODE)
     assert done.code == 1
     message = (
-        f"ERROR: failed to exec as user 1234:5: operation not permitted: this process is user {me}, and only root may "
-        "become another; start the phase as root or as user 1234, or leave out -uid to stay who it is"
+        f"ERROR: failed to exec as user {other}:5: operation not permitted: this process is user {me}, and only root may "
+        f"become another; start the phase as root or as user {other}, or leave out -uid to stay who it is"
     )
     assert done.errors == [message]
 
