@@ -98,7 +98,6 @@ def _run(root: Path, commands: list[dict], *, ordinary_user: bool) -> list[dict]
     enter({f"/{name}": root / name for name in MOUNTS if (root / name).is_dir()}, scratch)
     if ordinary_user:
         _become(BUILDER, BUILDER, 0, 0)
-        _give_up_rights()
     results = []
     for each in commands:
         results.append(_command(each, root / "output"))
@@ -188,6 +187,8 @@ def _start(command: dict, out: Path, err: Path) -> None:
     uid, gid = command["user"]
     if uid and not os.getuid():
         become(uid, gid)
+    if os.getuid():
+        _give_up_rights()
     if command["executable"]:
         os.execve(command["executable"], command["argv"], command["env"])
     claimed = LauncherSource(**command["launcher"])
