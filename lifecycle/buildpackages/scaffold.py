@@ -27,7 +27,7 @@ api = "0.12"
 id = "{id}"
 version = "0.1.0"
 name = "{name}"
-description = "Says what hello.txt says, loudly"
+description = "{description}"
 
 [[{kind}.licenses]]
 type = "Apache-2.0"
@@ -103,7 +103,7 @@ def test_another_app_is_not_for_it(cnb, greeting):
 
 _EXTENSION = '''\
 #!/usr/bin/env -S python3 -B
-"""Put a package that the app asks for into the run image."""
+"""Put a file into the run image of apps that have a hello.txt."""
 
 from __future__ import annotations
 
@@ -142,6 +142,10 @@ def test_the_run_image_gets_a_file(cnb):
     assert "RUN echo hello" in generated.dockerfile("run")
 """
 
+_DESCRIPTIONS = {
+    ModuleKind.BUILDPACK: "Says what hello.txt says, loudly",
+    ModuleKind.EXTENSION: "Puts a file into the run image of apps that have a hello.txt",
+}
 _TEXTS: Mapping[ModuleKind, tuple[str, str, tuple[str, ...]]] = {
     ModuleKind.BUILDPACK: (_BUILDPACK, _BUILDPACK_TEST, ("detect", "build")),
     ModuleKind.EXTENSION: (_EXTENSION, _EXTENSION_TEST, ("detect", "generate")),
@@ -161,7 +165,7 @@ def scaffold(root: Path, module_id: str, kind: ModuleKind) -> tuple[Path, ...]:
     program, test, names = _TEXTS[kind]
     name = module_id.rpartition("/")[2].replace("-", " ").capitalize()
     files = {
-        kind.descriptor: _DESCRIPTOR.format(kind=kind, id=module_id, name=name),
+        kind.descriptor: _DESCRIPTOR.format(kind=kind, id=module_id, name=name, description=_DESCRIPTIONS[kind]),
         _PROGRAM: program,
         "tests/test_" + ("buildpack.py" if kind is ModuleKind.BUILDPACK else "extension.py"): test,
         "tests/app/hello.txt": "hello, world\n",

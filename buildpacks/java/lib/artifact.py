@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CHOICE = "BP_MAVEN_BUILT_ARTIFACT"
+KEPT = "BP_INCLUDE_FILES"
 """The variable that names the jar to run."""
 
 APP_JAR = "app.jar"
@@ -33,9 +34,7 @@ def choose(app_dir: Path, pattern: str) -> jars.Jar:
     Raises ``BuildpackError`` that names the candidates.
     """
     if pattern:
-        if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
-            raise bp.BuildpackError(f"{CHOICE} is {pattern}", fix="name a path below the app, as target/app.jar")
-        found = sorted(path for path in app_dir.glob(pattern) if path.is_file())
+        found = sorted(path for path in _below(app_dir, pattern, CHOICE) if path.is_file())
     else:
         found = sorted(
             path
@@ -109,9 +108,18 @@ def archives(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*.jar") if path.is_file())
 
 
+def _below(app_dir: Path, pattern: str, variable: str) -> Iterable[Path]:
+    if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+        raise bp.BuildpackError(f"{variable} has {pattern}", fix="name a path below the app, as target/app.jar")
+    return app_dir.glob(pattern)
+
+
 def replace_app(app_dir: Path, made: Path, kept: Iterable[str]) -> None:
-    """Let an app directory hold what runs, and of its sources what matches the globs in ``kept``."""
-    keep = {path for glob in kept for path in app_dir.glob(glob)}
+    """Let an app directory hold what runs, and of its sources what matches the globs in ``kept``.
+
+    Raises ``BuildpackError`` for a glob that leads out of it.
+    """
+    keep = {path for pattern in kept for path in _below(app_dir, pattern, KEPT)}
     for path in sorted(app_dir.rglob("*"), reverse=True):
         if path in keep or any(parent in keep for parent in path.parents):
             continue

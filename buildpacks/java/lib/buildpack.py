@@ -51,7 +51,7 @@ def build(context: bp.BuildContext) -> None:
     store = install_truststore(context)
     jdk.runtime(context, version)
     made = make(context, jdk.development(context, version), store)
-    kept = [PROCFILE, *filter(None, context.env.get("BP_INCLUDE_FILES", "").split(":"))]
+    kept = [PROCFILE, *filter(None, context.env.get(artifact.KEPT, "").split(":"))]
     artifact.replace_app(context.app_dir, made, kept)
     context.launch_sbom(bp.CYCLONEDX, jars.sbom(artifact.archives(made)))
     for paths in artifact.slices(made):

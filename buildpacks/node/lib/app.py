@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PACKAGE = "package.json"
+SETTINGS = ".npmrc"
 LOCKS = ("npm-shrinkwrap.json", "package-lock.json")
 _VERSION_FILES = (".node-version", ".nvmrc")
 _INSTALL_SCRIPTS = ("preinstall", "install", "postinstall", "prepare")
@@ -22,12 +23,13 @@ _LINES = ("dependencies", "devDependencies", "optionalDependencies", "overrides"
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """``package`` is package.json, ``lock`` the lock file, ``lock_name`` its name."""
+    """``package`` is package.json, ``lock`` the lock file, ``lock_name`` its name, ``settings`` the text of .npmrc."""
 
     package: dict[str, Any]
     lock: dict[str, Any]
     lock_name: str
     version_file: str
+    settings: str = ""
 
     @property
     def scripts(self) -> dict[str, str]:
@@ -53,7 +55,7 @@ class App:
         """The digest of all that decides what npm installs."""
         decisive = {key: self.package[key] for key in _LINES if key in self.package}
         decisive["scripts"] = {key: self.scripts[key] for key in _INSTALL_SCRIPTS if key in self.scripts}
-        text = json.dumps([decisive, self.lock], sort_keys=True)
+        text = json.dumps([decisive, self.lock, self.settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def check(self) -> None:
@@ -102,7 +104,14 @@ def read(app_dir: Path) -> App:
         )
     versions = (app_dir / name for name in _VERSION_FILES)
     version_file = next((path.read_text(encoding="utf-8").strip() for path in versions if path.is_file()), "")
-    return App(_json(app_dir / PACKAGE), _json(app_dir / lock_name), lock_name, version_file)
+    settings = app_dir / SETTINGS
+    return App(
+        _json(app_dir / PACKAGE),
+        _json(app_dir / lock_name),
+        lock_name,
+        version_file,
+        settings.read_text(encoding="utf-8", errors="replace") if settings.is_file() else "",
+    )
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -175,11 +175,13 @@ def run_build_script(context: bp.BuildContext, found: App, key: ModulesKey, env:
 
 def install_modules(app_dir: Path, directory: Path, env: dict[str, str], which: str) -> None:
     """Let npm install into a directory what the lock says."""
-    for name in (PACKAGE, "package-lock.json", "npm-shrinkwrap.json", ".npmrc"):
+    from app import LOCKS, SETTINGS  # noqa: PLC0415  # detection needs none of it
+
+    for name in (PACKAGE, *LOCKS, SETTINGS):
         if (app_dir / name).is_file():
             shutil.copy(app_dir / name, directory / name)
     bp.run(["npm", "ci", which], cwd=directory, env=env, fix="make it pass with: npm ci")
-    for name in (PACKAGE, "package-lock.json", "npm-shrinkwrap.json", ".npmrc"):
+    for name in (PACKAGE, *LOCKS, SETTINGS):
         (directory / name).unlink(missing_ok=True)
     (directory / "node_modules").mkdir(exist_ok=True)
     bp.normalise_modes(directory)

@@ -135,8 +135,8 @@ def test_several_jars_are_named_and_one_can_be_chosen(module, app, jar):
     [
         ("", "no jar has a Main-Class: target/a.jar"),
         ("x/*.jar", "Maven made no jar that matches BP_MAVEN_BUILT_ARTIFACT=x/"),
-        ("../*.jar", "BP_MAVEN_BUILT_ARTIFACT is"),
-        ("/etc/*", "BP_MAVEN_BUILT_ARTIFACT is"),
+        ("../*.jar", "BP_MAVEN_BUILT_ARTIFACT has"),
+        ("/etc/*", "BP_MAVEN_BUILT_ARTIFACT has"),
         ("target/broken.bin", "broken.bin is no jar"),
     ],
 )
@@ -239,6 +239,12 @@ def test_sources_leave_the_app_and_what_later_buildpacks_read_stays(module, app,
     module("artifact").replace_app(app, tmp_path / "made", ["Procfile", "config/prod"])
     left = sorted(str(path.relative_to(app)) for path in app.rglob("*"))
     assert left == ["Procfile", "config", "config/prod", "config/prod/app.yml", "lib", "lib/a.jar"]
+
+
+@pytest.mark.parametrize("pattern", ["/etc/*", "../*"])
+def test_sources_that_stay_are_below_the_app(module, app, tmp_path, pattern):
+    with pytest.raises(bp.BuildpackError, match="BP_INCLUDE_FILES has"):
+        module("artifact").replace_app(app, tmp_path / "made", [pattern])
 
 
 def test_the_bill_of_materials_has_each_artifact(module, jar):

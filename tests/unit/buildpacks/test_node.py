@@ -127,6 +127,7 @@ def test_only_what_npm_installs_by_decides_over_the_layer(app):
     assert app({"dependencies": {"a": "2"}}).digest != digest
     assert app({"dependencies": {"a": "1"}, "scripts": {"postinstall": "node z"}}).digest != digest
     assert app({"dependencies": {"a": "1"}}, lock={**LOCK, "packages": {}}).digest != digest
+    assert app({"dependencies": {"a": "1"}}, **{".npmrc": "ignore-scripts=true\n"}).digest != digest
 
 
 def test_the_bill_of_materials_has_what_npm_installed(app, tmp_path):
