@@ -108,16 +108,25 @@ def new_workspace(parent: Path) -> Workspace:
     """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        workspace = Workspace(Path(tempfile.mkdtemp(prefix="build-", dir=parent)))
+        workspace = _held_workspace(parent)
         workspace.path.chmod(0o755)
         for directory in (workspace.layers, workspace.app, workspace.platform / "env", workspace.cnb, workspace.root):
             directory.mkdir(parents=True)
-        _hold(workspace.path)
     except OSError as error:
         raise LifecycleError(
             f"can't be written: {error.strerror}", where=parent, remedy="set XDG_STATE_HOME to a writable directory"
         ) from error
     return workspace
+
+
+def _held_workspace(parent: Path) -> Workspace:
+    """Make a directory and hold it; until it is held, a build that ends may take it for abandoned."""
+    while True:
+        workspace = Workspace(Path(tempfile.mkdtemp(prefix="build-", dir=parent)))
+        with suppress(FileNotFoundError):
+            _hold(workspace.path)
+            if workspace.path.exists():
+                return workspace
 
 
 def _hold(path: Path) -> None:
@@ -171,7 +180,8 @@ def keep_failed(workspace: Workspace, state: Path) -> None:
 def _remove(path: Path) -> None:
     """Remove a build's directory, unless its mount point shows anything: what is below that is the host."""
     with suppress(OSError, LifecycleError):
-        Workspace(path).root.rmdir()
+        with suppress(FileNotFoundError):
+            Workspace(path).root.rmdir()
         remove_tree(path)
 
 

@@ -1,5 +1,6 @@
 """Working directories of builds."""
 
+import fcntl
 import os
 import re
 import stat
@@ -18,6 +19,7 @@ from lifecycle.cli.commands.build.workspace import (
     last_build,
     new_workspace,
     remember,
+    remove_build,
     state_dir,
 )
 from lifecycle.errors import LaunchError, LifecycleError
@@ -181,3 +183,19 @@ def test_an_old_build_whose_mount_point_shows_anything_stays(tmp_path):
     remember(new_workspace(tmp_path / "builds"), tmp_path, {})
     assert (old.root / "host").is_dir()
     assert old.layers.is_dir()
+
+
+def test_a_build_that_another_took_for_abandoned_begins_in_another_directory(tmp_path, monkeypatch):
+    taken = []
+    flock = fcntl.flock
+
+    def late(descriptor, operation):
+        if operation == fcntl.LOCK_SH and not taken:
+            taken.extend(tmp_path.iterdir())
+            assert remove_build(taken[0])
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    workspace = new_workspace(tmp_path)
+    assert list(tmp_path.iterdir()) == [workspace.path] != taken
+    assert not remove_build(workspace.path)
