@@ -142,13 +142,14 @@ def test_the_run_image_gets_a_file(cnb):
     assert "RUN echo hello" in generated.dockerfile("run")
 """
 
-_DESCRIPTIONS = {
-    ModuleKind.BUILDPACK: "Says what hello.txt says, loudly",
-    ModuleKind.EXTENSION: "Puts a file into the run image of apps that have a hello.txt",
-}
-_TEXTS: Mapping[ModuleKind, tuple[str, str, tuple[str, ...]]] = {
-    ModuleKind.BUILDPACK: (_BUILDPACK, _BUILDPACK_TEST, ("detect", "build")),
-    ModuleKind.EXTENSION: (_EXTENSION, _EXTENSION_TEST, ("detect", "generate")),
+_TEXTS: Mapping[ModuleKind, tuple[str, str, str, tuple[str, ...]]] = {
+    ModuleKind.BUILDPACK: ("Says what hello.txt says, loudly", _BUILDPACK, _BUILDPACK_TEST, ("detect", "build")),
+    ModuleKind.EXTENSION: (
+        "Puts a file into the run image of apps that have a hello.txt",
+        _EXTENSION,
+        _EXTENSION_TEST,
+        ("detect", "generate"),
+    ),
 }
 
 
@@ -162,10 +163,10 @@ def scaffold(root: Path, module_id: str, kind: ModuleKind) -> tuple[Path, ...]:
         raise InvalidInputError(
             f"{module_id!r} can't be an id", remedy="use letters, digits, '.', '-' and '/', as in yourname/greeting"
         )
-    program, test, names = _TEXTS[kind]
+    description, program, test, names = _TEXTS[kind]
     name = module_id.rpartition("/")[2].replace("-", " ").capitalize()
     files = {
-        kind.descriptor: _DESCRIPTOR.format(kind=kind, id=module_id, name=name, description=_DESCRIPTIONS[kind]),
+        kind.descriptor: _DESCRIPTOR.format(kind=kind, id=module_id, name=name, description=description),
         _PROGRAM: program,
         "tests/test_" + ("buildpack.py" if kind is ModuleKind.BUILDPACK else "extension.py"): test,
         "tests/app/hello.txt": "hello, world\n",
