@@ -271,11 +271,7 @@ class KpackBuild:
     def run(self) -> list[Ended]:
         """Prepare the pod's volumes and run the phases in them."""
         names = ("layers", "workspace", "platform", "home", "cache", "report")
-        volumes = {name: self.directory / name for name in names}
-        for name, path in volumes.items():
-            if name != "cache":
-                shutil.rmtree(path, ignore_errors=True)
-            path.mkdir(parents=True, exist_ok=True)
+        volumes = _emptied(self.directory, names)
         shutil.copytree(self.app, volumes["workspace"], dirs_exist_ok=True)
         files = {
             volumes["home"] / ".docker" / "config.json": self.docker_config,
@@ -397,11 +393,7 @@ class TektonBuild:
     def _volumes(self, names: Sequence[str]) -> Mapping[str, str]:
         """Empty all but the cache, and give them to the user, as the task's first step does."""
         targets = {"cache": "/workspace/cache", "home": "/tekton/home", "source": "/workspace/source"}
-        volumes = {name: self.directory / name for name in names}
-        for name, path in volumes.items():
-            if name != "cache":
-                shutil.rmtree(path, ignore_errors=True)
-            path.mkdir(parents=True, exist_ok=True)
+        volumes = _emptied(self.directory, names)
         shutil.copytree(self.app, volumes["source"], dirs_exist_ok=True)
         (volumes["platform"] / "env").mkdir()
         (volumes["platform"] / "env" / "FROM_TEKTON").write_text("yes")
@@ -409,6 +401,16 @@ class TektonBuild:
             for each in (path, *path.rglob("*")):
                 os.chown(each, *self.images.user, follow_symlinks=False)
         return {name: f"{path}:{targets.get(name, f'/{name}')}" for name, path in volumes.items()}
+
+
+def _emptied(directory: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Make the volumes of a build, by name; only that of the cache keeps what it has."""
+    volumes = {name: directory / name for name in names}
+    for name, path in volumes.items():
+        if name != "cache":
+            shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True, exist_ok=True)
+    return volumes
 
 
 def _version(text: str) -> tuple[int, ...]:
