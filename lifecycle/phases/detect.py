@@ -6,11 +6,9 @@ Spec: buildpack.md "Phase #1: Detection", image_extension.md "Detection", platfo
 from __future__ import annotations
 
 import logging
-import tempfile
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import DetectionError, InvalidFileError, LifecycleError
@@ -44,6 +42,7 @@ from lifecycle.rules.targets import buildpack_targets, mismatch, satisfies
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
+    from pathlib import Path
 
     from lifecycle.executables.process import Runner
     from lifecycle.files.modules import Buildpack
@@ -129,8 +128,8 @@ def _detect(inputs: DetectInputs, run: Runner, pool: Executor, lines: list[Line]
     for group in inputs.order.order_extensions:
         modules.check(group, extension=True)
     attempts: list[Attempt] = []
-    with _begun(), work_directory("detector") as work_dir, pool:
-        runs = _Runs(inputs, run, pool, work_dir)
+    with _begun(), pool:
+        runs = _Runs(inputs, run, pool)
         for members in resolved_groups(order, inputs.order.order_extensions, look_up=modules.look_up):
             judgement = judge(runs.of(members))
             lines += judgement.lines
@@ -237,16 +236,12 @@ def _names_in(directory: Path) -> frozenset[str]:
 
 
 class _Runs:
-    """The runs of ``bin/detect``: in parallel, and one for each module however many groups have it.
+    """The runs of ``bin/detect``: in parallel, and one for each module however many groups have it."""
 
-    Their plans are written below ``work_dir``.
-    """
-
-    def __init__(self, inputs: DetectInputs, run: Runner, pool: Executor, work_dir: Path) -> None:
+    def __init__(self, inputs: DetectInputs, run: Runner, pool: Executor) -> None:
         self._inputs = inputs
         self._run = run
         self._pool = pool
-        self._work_dir = work_dir
         self._environments = ModuleEnvironments(
             Phase.DETECT,
             process_env=inputs.process_env,
@@ -291,9 +286,10 @@ class _Runs:
         if unfit:
             return DetectRun(ERROR, error=unfit)
         try:
-            plan_path = Path(tempfile.mkdtemp(prefix="plan.", dir=self._work_dir), "plan.toml")
-            plan_path.touch(mode=0o600)
-            return self._detect_into(component, plan_path)
+            with work_directory("detector") as directory:
+                plan_path = directory / "plan.toml"
+                plan_path.touch(mode=0o600)
+                return self._detect_into(component, plan_path)
         except OSError as error:
             raise DetectionError(
                 f"no plan file can be made for it: {error.strerror}", where=str(component.module)
