@@ -55,11 +55,12 @@ def read_built_layers(layers_dir: Path, buildpack: GroupElement) -> BuiltLayers:
     for name in _names(directory):
         path = directory / name
         try:
-            metadata = load(LayerMetadata, directory / (name + _SUFFIX), missing_ok=True) or LayerMetadata()
+            toml_path = directory / (name + _SUFFIX)
+            metadata = load(LayerMetadata, toml_path, missing_ok=True, output=True) or LayerMetadata()
             layers.append(BuiltLayer(name, path, metadata, has_directory(path)))
         except InvalidFileError as error:
             malformed.append((name, error))
-    store = load(Store, directory / "store.toml", missing_ok=True)
+    store = load(Store, directory / "store.toml", missing_ok=True, output=True)
     return BuiltLayers(buildpack, directory, tuple(layers), tuple(malformed), store)
 
 

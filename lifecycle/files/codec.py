@@ -18,6 +18,7 @@ from lifecycle.errors import InvalidFileError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.explanation import explain, key_path
 from lifecycle.files.misspelled import misspelled
+from lifecycle.files.regular_file import NotAFileError, open_regular
 from lifecycle.files.toml_encoder import encode
 
 if TYPE_CHECKING:
@@ -54,19 +55,24 @@ class TomlMismatchError(Exception):
 
 
 @overload
-def load(model: type[M], path: Path, *, missing_ok: Literal[False] = False, hints: bool = False) -> M: ...
+def load(
+    model: type[M], path: Path, *, missing_ok: Literal[False] = False, hints: bool = False, output: bool = False
+) -> M: ...
 
 
 @overload
-def load(model: type[M], path: Path, *, missing_ok: bool, hints: bool = False) -> M | None: ...
+def load(model: type[M], path: Path, *, missing_ok: bool, hints: bool = False, output: bool = False) -> M | None: ...
 
 
-def load(model: type[M], path: Path, *, missing_ok: bool = False, hints: bool = False) -> M | None:
+def load(
+    model: type[M], path: Path, *, missing_ok: bool = False, hints: bool = False, output: bool = False
+) -> M | None:
     """Read a file into its model; raise ``InvalidFileError`` in one line.
 
     ``None`` stands for a file that may be missing.  With ``hints``, keys that are probably misspelled are warned of.
+    For ``output`` see ``read_toml``.
     """
-    table = read_toml(path, missing_ok=missing_ok)
+    table = read_toml(path, missing_ok=missing_ok, output=output)
     if table is None:
         return None
     if hints:
@@ -87,18 +93,24 @@ def save(path: Path, table: Mapping[str, Any]) -> None:
 
 
 @overload
-def read_toml(path: Path, *, missing_ok: Literal[False] = False) -> dict[str, Any]: ...
+def read_toml(path: Path, *, missing_ok: Literal[False] = False, output: bool = False) -> dict[str, Any]: ...
 
 
 @overload
-def read_toml(path: Path, *, missing_ok: bool) -> dict[str, Any] | None: ...
+def read_toml(path: Path, *, missing_ok: bool, output: bool = False) -> dict[str, Any] | None: ...
 
 
-def read_toml(path: Path, *, missing_ok: bool = False) -> dict[str, Any] | None:
-    """Return the table of a file, ``None`` for a file that may be missing; raise ``InvalidFileError``."""
+def read_toml(path: Path, *, missing_ok: bool = False, output: bool = False) -> dict[str, Any] | None:
+    """Return the table of a file, ``None`` for a file that may be missing; raise ``InvalidFileError``.
+
+    What a platform names may be a pipe, as a shell makes it of ``<(…)``.  The ``output`` of a buildpack or extension
+    has to be a file: at a named pipe, which nobody is going to write to, a phase would wait for ever.
+    """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) if output else path.open("rb") as file:
             data = file.read(MAX_SIZE + 1)
+    except NotAFileError as error:
+        raise InvalidFileError("is not a file", where=path) from error
     except FileNotFoundError as error:
         if missing_ok:
             return None

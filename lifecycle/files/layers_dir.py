@@ -162,5 +162,4 @@ def _output(model: type[M], path: Path) -> M:
 
 
 def _load(model: type[M], path: Path) -> M:
-    open_file(path).close()
-    return load(model, path, hints=True)
+    return load(model, path, hints=True, output=True)

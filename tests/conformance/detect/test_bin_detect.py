@@ -139,7 +139,10 @@ def test_status_100_of_a_required_buildpack_fails_its_group(builder):
 
 
 @pytest.mark.requirement("BP-DET-008", "PLAT-DET-018")
-@pytest.mark.parametrize("script", ["exit 1", "exit 255", "kill -9 $$", 'echo "not toml" > "$2"', 'rm "$2"'])
+@pytest.mark.parametrize(
+    "script",
+    ["exit 1", "exit 255", "kill -9 $$", 'echo "not toml" > "$2"', 'rm "$2"', 'rm "$2"; mkfifo "$2"'],
+)
 def test_any_other_end_is_an_error(builder, script):
     builder.buildpack("a")
     builder.buildpack("b", script)

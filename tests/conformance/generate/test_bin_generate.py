@@ -120,6 +120,7 @@ def test_a_bin_generate_that_can_not_be_started_fails_the_build(extensions):
         ("mkdir $1/run.Dockerfile", "run.Dockerfile: is not a file"),
         ("mkfifo $1/run.Dockerfile", "run.Dockerfile: is not a file"),
         ("echo '[' > $1/extend-config.toml", "extend-config.toml"),
+        ("mkfifo $1/extend-config.toml", "extend-config.toml: is not a file"),
     ],
 )
 def test_unusable_output_fails_the_build_otherwise(extensions, script, problem):

@@ -1,5 +1,7 @@
 """Reading what a buildpack left in its layers directory."""
 
+import os
+
 import pytest
 
 from lifecycle.errors import InvalidFileError
@@ -51,10 +53,11 @@ def test_types_metadata_and_store_are_read(tmp_path, directory):
 def test_malformed_layers_are_told_apart_and_do_not_hide_others(tmp_path, directory):
     (directory / "bad.toml").write_text("[types\n")
     (directory / "old.toml").write_text("launch = true\n")
+    os.mkfifo(directory / "pipe.toml")
     (directory / "good").mkdir()
     built = read_built_layers(tmp_path, JAVA)
     assert [each.name for each in built.layers] == ["good"]
-    assert [name for name, _ in built.malformed] == ["bad", "old"]
+    assert [name for name, _ in built.malformed] == ["bad", "old", "pipe"]
 
 
 def test_a_malformed_store_fails(tmp_path, directory):

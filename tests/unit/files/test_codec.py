@@ -377,6 +377,19 @@ def test_what_does_not_fit_a_model_is_said_in_one_line(tmp_path: Path, content: 
     assert str(caught.value) == f"{path}: {message}"
 
 
+def test_a_platform_may_name_a_pipe_as_a_shell_makes_one_and_a_buildpack_may_leave_none() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b'[[order]]\n[[order.group]]\nid = "a"\n')
+    os.close(writer)
+    path = Path(f"/dev/fd/{reader}")
+    try:
+        with pytest.raises(InvalidFileError, match=rf"^/dev/fd/{reader}: is not a file$"):
+            load(Order, path, output=True)
+        assert load(Order, path) == Order(order=(Group(group=(Element(id="a"),)),))
+    finally:
+        os.close(reader)
+
+
 def test_an_array_with_a_wrong_element_names_the_element(tmp_path: Path) -> None:
     (tmp_path / "order.toml").write_text('[[order]]\n[[order.group]]\nid="a"\ncommand=["a", 2]')
     with pytest.raises(InvalidFileError, match=r"order\[0\]\.group\[0\]\.command\[1\]: expected a string, found 2"):
