@@ -86,15 +86,18 @@ class RunImageMetadata(SpecModel):
     image: str = ""
     mirrors: ListOf[str] = ()
 
+    @property
+    def names(self) -> RunImage:
+        """Name and mirrors of the base; a label may have mirrors of nothing, which name none."""
+        return RunImage(image=self.image, mirrors=self.mirrors) if self.image else RunImage()
+
     def label(self) -> Struct:
         """Return the JSON object; name and mirrors are left out when unknown."""
-        names = RunImage(image=self.image, mirrors=self.mirrors).struct()
-        return Struct({"topLayer": self.topLayer, "reference": self.reference, **names})
+        return Struct({"topLayer": self.topLayer, "reference": self.reference, **self.names.struct()})
 
     def struct(self) -> Struct:
         """Return the table ``[metadata.run-image]``."""
-        names = RunImage(image=self.image, mirrors=self.mirrors).struct()
-        return Struct({"top-layer": self.topLayer, "reference": self.reference, **names})
+        return Struct({"top-layer": self.topLayer, "reference": self.reference, **self.names.struct()})
 
 
 class StackMetadata(SpecModel):

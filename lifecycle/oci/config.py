@@ -25,6 +25,8 @@ _RUN_CONFIG_KEYS = (
 )  # fmt: skip
 _SETS = frozenset({"Volumes", "ExposedPorts"})
 """Objects of which only the names count."""
+_TEXTS = ("User", "WorkingDir")
+_LISTS_OF_TEXTS = ("Env", "OnBuild", "Shell")
 _HEALTHCHECK_KEYS = ("Test", "Interval", "Timeout", "StartPeriod", "Retries")
 _TOP_KEYS = (
     "architecture", "author", "container", "created", "docker_version", "history", "os", "rootfs", "config",
@@ -158,16 +160,6 @@ def read_config(data: bytes, *, where: str) -> ImageConfig:
     diff_ids = rootfs.get("diff_ids") or []
     if not isinstance(diff_ids, list) or not all(isinstance(each, str) and is_digest(each) for each in diff_ids):
         raise CorruptImageError("has diff_ids that are not digests", where=where)
-    known = _known(run, _RUN_CONFIG_KEYS)
-    known |= {key: _names_of(known[key], key, where=where) for key in _SETS if key in known}
-    labels = known.get("Labels", {})
-    if not isinstance(labels, dict) or not all(isinstance(each, str) for each in labels.values()):
-        raise CorruptImageError("has labels that are not strings", where=where)
-    env = known.get("Env", [])
-    if not isinstance(env, list) or not all(isinstance(each, str) for each in env):
-        raise CorruptImageError("has an environment that is not a list of strings", where=where)
-    if not isinstance(known.get("Healthcheck", {}), dict):
-        raise CorruptImageError("has a health check that is not an object", where=where)
     features = top.get("os.features", [])
     if not isinstance(features, list) or not all(isinstance(each, str) for each in features):
         raise CorruptImageError("has os.features that are not a list of strings", where=where)
@@ -176,7 +168,7 @@ def read_config(data: bytes, *, where: str) -> ImageConfig:
         os=text("os"),
         diff_ids=tuple(DiffId(each) for each in diff_ids),
         history=tuple(_read_history(entry) for entry in history if isinstance(entry, dict)),
-        run=known,
+        run=_read_run(run, where=where),
         created=text("created") or "0001-01-01T00:00:00Z",
         author=text("author"),
         container=text("container"),
@@ -186,6 +178,25 @@ def read_config(data: bytes, *, where: str) -> ImageConfig:
         os_features=tuple(features),
         rootfs_type=str(rootfs.get("type") or "layers"),
     )
+
+
+def _read_run(run: Mapping[str, Any], *, where: str) -> dict[str, Any]:
+    """Read the object ``config``."""
+    known = _known(run, _RUN_CONFIG_KEYS)
+    known |= {key: _names_of(known[key], key, where=where) for key in _SETS if key in known}
+    labels = known.get("Labels", {})
+    if not isinstance(labels, dict) or not all(isinstance(each, str) for each in labels.values()):
+        raise CorruptImageError("has labels that are not strings", where=where)
+    for key in _LISTS_OF_TEXTS:
+        listed = known.get(key, [])
+        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+            raise CorruptImageError(f"has {key} that is not a list of strings", where=where)
+    for key in _TEXTS:
+        if not isinstance(known.get(key, ""), str):
+            raise CorruptImageError(f"has {key} = {known[key]!r}, expected a string", where=where)
+    if not isinstance(known.get("Healthcheck", {}), dict):
+        raise CorruptImageError("has a health check that is not an object", where=where)
+    return known
 
 
 def _names_of(value: Any, key: str, *, where: str) -> dict[str, Any]:

@@ -143,7 +143,7 @@ def _restore_sbom(inputs: AnalyzeInputs, image: Image, metadata: LifecycleMetada
     """
     if PlatformFeature.SBOM not in inputs.api or inputs.skip_layers or not metadata.sbom or not metadata.sbom.sha:
         return
-    built_in = _variable(image, "CNB_LAYERS_DIR")
+    built_in = image.config.variables.get("CNB_LAYERS_DIR", "")
     expected = str(inputs.image_layers_dir or inputs.layers_dir)
     if built_in not in {"", expected}:
         _LOG.warning(
@@ -159,8 +159,3 @@ def _restore_sbom(inputs: AnalyzeInputs, image: Image, metadata: LifecycleMetada
         layers_dir=inputs.layers_dir,
         image_layers_dir=inputs.image_layers_dir,
     )
-
-
-def _variable(image: Image, name: str) -> str:
-    """Return an environment variable of an image, ``""`` if it has none."""
-    return next((entry.partition("=")[2] for entry in image.config.env if entry.startswith(f"{name}=")), "")

@@ -5,7 +5,6 @@ Spec: platform.md "Rebaser".  Reference: phase/rebaser.go; a rebased image tells
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import RebaseError
@@ -14,7 +13,7 @@ from lifecycle.model.lifecycle_metadata import StackMetadata
 from lifecycle.model.run import RunImage
 from lifecycle.oci.config import HistoryEntry, ImageConfig
 from lifecycle.oci.digest import DiffId
-from lifecycle.oci.gojson import Struct, dumps, rfc3339
+from lifecycle.oci.gojson import Struct, dumps, loads, rfc3339
 from lifecycle.oci.reference import same_image_name
 from lifecycle.rules.image_config import CREATION_TIME, top_layer, variable
 from lifecycle.rules.run_image import STACK_ID_LABEL, target_data
@@ -39,7 +38,7 @@ def recorded_run_image(api: PlatformApi, metadata: LifecycleMetadata) -> RunImag
 
     Spec: platform.md "Rebaser" (``<run-image>``): before Platform API 0.12 only the key ``stack`` counts.
     """
-    names = RunImage(image=metadata.runImage.image, mirrors=metadata.runImage.mirrors)
+    names = metadata.runImage.names
     if PlatformFeature.RUN_IMAGE_IN_LABEL not in api or not names.image:
         names = metadata.stack.runImage if metadata.stack else RunImage()
     if not names.image:
@@ -75,7 +74,7 @@ def objections(app: ImageConfig, base: ImageConfig) -> tuple[str, ...]:
 def unknown_name(metadata: LifecycleMetadata, name: str) -> str | None:
     """Return what speaks against a new run image that is neither the recorded one nor one of its mirrors."""
     stack = metadata.stack.runImage if metadata.stack else RunImage()
-    recorded = RunImage(image=metadata.runImage.image, mirrors=metadata.runImage.mirrors)
+    recorded = metadata.runImage.names
     if any(same_image_name(name, each) for each in (*recorded.names(), *stack.names())):
         return None
     if recorded.image:
@@ -162,7 +161,7 @@ def _check_mixins(app: ImageConfig, base: ImageConfig) -> None:
 def _mixins(config: ImageConfig, where: str) -> set[str]:
     text = config.labels.get(MIXINS_LABEL, "")
     try:
-        found = json.loads(text or "[]") or []
+        found = loads(text or "[]") or []
     except ValueError as error:
         raise RebaseError(f"{where} has a label {MIXINS_LABEL} that is not JSON", remedy=_BUILD_AGAIN) from error
     if not isinstance(found, list) or not all(isinstance(each, str) for each in found):

@@ -80,6 +80,13 @@ def test_a_previous_image_that_does_not_exist_is_no_failure(images, inputs, api,
     assert f'Image with name "{APP}" not found' in caplog.messages
 
 
+def test_mirrors_of_a_run_image_without_a_name_are_no_mirrors(images, inputs):
+    previous = images.put(APP, run=labels('{"runImage":{"topLayer":"t","reference":"r","mirrors":["m"]}}'))
+    analyzed = analyze(inputs(), images=images)
+    assert analyzed.image == ImageIdentifier(reference=previous.reference)
+    assert analyzed.struct()["metadata"]["run-image"] == {"top-layer": "t", "reference": "r"}
+
+
 @pytest.mark.requirement("BP-ANA-002")
 @pytest.mark.parametrize("text", ["{", "[]", '{"app":1}', '{"buildpacks":[{"version":"1"}]}'])
 def test_a_label_that_can_not_be_understood_makes_the_image_count_as_absent(images, inputs, caplog, text):

@@ -188,6 +188,16 @@ def test_only_the_key_stack_counts_before_platform_api_0_12(images, api):
         rebased(images, api=api)
 
 
+def test_mirrors_without_an_image_name_none(images):
+    app_image(images, names={"mirrors": [NEW]})
+    run_image(images)
+    with pytest.raises(RebaseError, match="-run-image is required"):
+        rebased(images)
+    with pytest.raises(RebaseError, match="not found in existing run image metadata: not found"):
+        rebased(images, run_image=NEW)
+    rebased(images, run_image=NEW, force=True)
+
+
 def test_a_mirror_in_the_registry_of_the_app_is_preferred_and_one_that_can_not_be_read_is_not(images):
     app_image(images, names={"image": "o.example/run", "mirrors": ["r.example/gone", "r.example/near"]})
     run_image(images, "o.example/run", layers=(b"far",))
@@ -297,6 +307,7 @@ def test_what_the_new_run_image_does_not_state_fits(images, old, new):
         ({}, {STACK: "noble"}, "incompatible stack: 'noble' is not compatible with 'jammy'"),
         ({MIXINS: '["build:a", "run:b", "c"]'}, {MIXINS: '["a"]'}, r"missing required mixin\(s\): b, c"),
         ({MIXINS: "["}, {}, "app image has a label io.buildpacks.stack.mixins that is not JSON"),
+        ({MIXINS: "[" * 100_000}, {}, "app image has a label io.buildpacks.stack.mixins that is not JSON"),
         ({}, {MIXINS: "3"}, "new base image has a label io.buildpacks.stack.mixins that is no list"),
     ],
 )
