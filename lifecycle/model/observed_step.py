@@ -59,7 +59,7 @@ def loads(data: bytes, *, where: str) -> tuple[ObservedStep, ...]:
         if not isinstance(value, dict) or value.get("v") != 1:
             raise ValueError("it is not of version 1")  # noqa: TRY301
         return tuple(_read(row) for row in value["steps"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CacheError(f"can't be understood: {error}", where=where) from error
 
 

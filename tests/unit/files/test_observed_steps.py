@@ -5,7 +5,7 @@ import os
 import pytest
 
 from lifecycle.files.observed_steps import FILE_NAME, load_observed, remove_observed, save_observed
-from lifecycle.model.observed_step import ObservedStep
+from lifecycle.model.observed_step import ObservedStep, dumps
 from lifecycle.oci.digest import digest_of
 
 DIGEST = digest_of(b"")
@@ -40,8 +40,9 @@ def _huge(path):
         lambda path: path.mkdir(),
         lambda path: path.symlink_to("nowhere"),
         lambda path: path.write_text("{"),
+        lambda path: path.write_bytes(dumps((STEP,)).replace(b'"fields":{}', b'"fields":[]')),
     ],
-    ids=["pipe", "huge", "directory", "link", "nonsense"],
+    ids=["pipe", "huge", "directory", "link", "nonsense", "list"],
 )
 def test_anything_else_in_its_place_is_a_warning(tmp_path, caplog, put):
     put(tmp_path / FILE_NAME)
