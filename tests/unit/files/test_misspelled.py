@@ -8,6 +8,7 @@ import pytest
 from lifecycle.errors import InvalidFileError
 from lifecycle.files.codec import load
 from lifecycle.files.misspelled import misspelled
+from lifecycle.model.analyzed import Analyzed
 from lifecycle.model.descriptor import Order
 from lifecycle.model.launch import Launch
 from lifecycle.model.layer import LayerMetadata
@@ -23,6 +24,9 @@ from lifecycle.model.project_descriptor import ProjectDescriptor
         (Launch, '[[process]]\ntype = "web"', [("process", "processes")]),
         (Launch, '[[processes]]\ntype = "web"\n[[processes]]\ntyp = "web"', [("processes[1].typ", "type")]),
         (Order, '[[order]]\n[[order.group]]\nid = "a"\noptionl = true', [("order[0].group[0].optionl", "optional")]),
+        (Analyzed, "[metadata.run-image]\ntop-layer = 1\n[metadata.run-imgae]", []),
+        (Analyzed, '[[metadata.buildpacks]]\nkey = "a"\n[metadata.buildpacks.layers.lunch]\nsha = "x"', []),
+        (Analyzed, "[metadata.launchr]", [("metadata.launchr", "launcher")]),
         (ProjectDescriptor, "[io.buildpacks.buidl]", [("io.buildpacks.buidl", "build")]),
         (ProjectDescriptor, '[_]\nschema-version = "0.2"\nsource-url = "x"\n[[_.licenses]]\ntype = "a"', []),
         (ProjectDescriptor, "[io.buildpacks]\ngroup = 1\n[com.example]\nany = 1", []),
