@@ -27,7 +27,9 @@ DEFAULT_SHELL = ("/bin/sh", "-c")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _OCTAL = re.compile(r"[0-7]{3,5}\Z")
-_PORT = re.compile(r"(?P<first>\d+)(?:-(?P<last>\d+))?(?:/(?P<protocol>tcp|udp|sctp))?\Z", re.ASCII | re.IGNORECASE)
+_PORT = re.compile(
+    r"(?P<first>\d{1,5})(?:-(?P<last>\d{1,5}))?(?:/(?P<protocol>tcp|udp|sctp))?\Z", re.ASCII | re.IGNORECASE
+)
 _MAX_PORT = 65535
 _REMOTE = re.compile(r"(?:https?|ftp|git|ssh)://|git@", re.IGNORECASE)
 _FETCHED = re.compile(r"https?://[^/?#@\s]+(?:[/?#][^\s]*)?\Z", re.IGNORECASE)

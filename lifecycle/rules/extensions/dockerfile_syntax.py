@@ -118,14 +118,18 @@ def _instructions(lines: list[str], index: int, escape: str) -> list[Instruction
         index += 1
         if not line or line.startswith("#"):
             continue
+        parts = [line]
         while continued.search(line):
-            line = line.rstrip(" \t")[:-1]
+            parts[-1] = parts[-1].rstrip(" \t")[:-1]
             while index < len(lines) and (not lines[index].strip() or _COMMENT.match(lines[index])):
                 index += 1
             if index == len(lines):
                 break
-            line += lines[index]
+            # Whether an escape at the beginning of a line is escaped, the end of the line before says.
+            line = line.rstrip(" \t")[-2:-1] + lines[index]
+            parts.append(lines[index])
             index += 1
+        line = "".join(parts)
         if not line.strip():
             continue
         instruction = _instruction(line.strip(), start + 1)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _SPECIAL = frozenset("@*#")
 _SPACE = " \t\r\n"
+_MAX_DEPTH = 100
+"""How deep variables may stand in the words that stand for them."""
 
 
 class WordError(ValueError):
@@ -59,6 +61,7 @@ class _Reader:
     escape: str
     position: int = 0
     keeps_quotes: bool = False
+    depth: int = 0
 
     def word(self, *, ends: str) -> str:
         """Read up to the end, or up to the character ``ends`` outside of quotes."""
@@ -151,14 +154,23 @@ class _Reader:
                 raise WordError(f"syntax error: missing }} after ${{{name}")
             raise WordError(f"unsupported modifier ({operator}) in substitution of {name}")
         missing = not value if empty_counts else value is None
-        word = self.word(ends="}")
-        if self._peek() != "}":
-            raise WordError(f"syntax error: missing }} after ${{{name}")
-        self.position += 1
+        word = self._alternative(name)
         if operator == "+":
             return "" if missing else word
         if not missing:
             return value or ""
         if operator == "?":
             raise WordError(f"{name}: {word or 'not allowed to be empty or unset'}")
+        return word
+
+    def _alternative(self, name: str) -> str:
+        """Read the word that may stand for a variable, and the brace after it."""
+        if self.depth == _MAX_DEPTH:
+            raise WordError(f"variables nest more than {_MAX_DEPTH} deep")
+        self.depth += 1
+        word = self.word(ends="}")
+        self.depth -= 1
+        if self._peek() != "}":
+            raise WordError(f"syntax error: missing }} after ${{{name}")
+        self.position += 1
         return word

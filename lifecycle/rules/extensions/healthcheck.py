@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.rules.durations import parse_duration
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _DURATIONS = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod"}
 _NANO = 10**9
+_COUNT = re.compile(r"[0-9]{1,9}\Z")
 
 
 def healthcheck(instruction: Instruction) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def healthcheck(instruction: Instruction) -> dict[str, Any]:
                 raise refused(instruction, f"has --{flag}={flags[flag]}, expected a duration as in 30s")
             found[key] = round(seconds * _NANO)
     if "retries" in flags:
-        if not flags["retries"].isdecimal():
+        if _COUNT.match(flags["retries"]) is None:
             raise refused(instruction, f"has --retries={flags['retries']}, expected a number")
         found["Retries"] = int(flags["retries"])
     return found

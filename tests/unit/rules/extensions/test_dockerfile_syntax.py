@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,7 @@ def test_arguments_stages_and_lines_are_told_apart():
         ("RUN a \\\n  b\nUSER c", [("RUN", "a   b", 2), ("USER", "c", 4)]),
         ("RUN a \\  \n# comment\n\n  # other\nb\nUSER c", [("RUN", "a b", 2), ("USER", "c", 7)]),
         ("RUN a\\", [("RUN", "a", 2)]),
+        ("RUN \\\n\\\n\\ \na\nUSER c", [("RUN", "a", 2), ("USER", "c", 6)]),
         ("RUN a \\\\\nUSER c", [("RUN", "a \\\\", 2), ("USER", "c", 3)]),
         ("# RUN a\n  # RUN b\nUSER c # d", [("USER", "c # d", 4)]),
         ("RUN a\r\nUSER b\r\n", [("RUN", "a", 2), ("USER", "b", 3)]),
@@ -43,6 +46,13 @@ def test_arguments_stages_and_lines_are_told_apart():
 )
 def test_lines_are_continued_and_comments_left_out(text, expected):
     assert instructions(f"FROM x\n{text}") == expected
+
+
+def test_many_lines_of_one_instruction_take_linear_time():
+    text = "FROM x\nRUN a" + " \\\n b" * 50_000
+    start = process_time()
+    assert len(instructions(text)) == 1
+    assert process_time() - start < 5
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_the_escape_character_may_be_another_one():
         ("${x:y}", "unsupported modifier (y)"),
         ("${unset:?is needed}", "unset: is needed"),
         ("${empty:?}", "empty: not allowed to be empty or unset"),
+        (f"{'${unset:-' * 2000}x{'}' * 2000}", "variables nest more than 100 deep"),
         ("'a", "matching single-quote"),
         ('"a', "matching double-quote"),
     ],
