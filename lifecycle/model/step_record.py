@@ -17,14 +17,15 @@ from lifecycle.model.cached_step import StepFacts
 from lifecycle.model.canonical import canonical, tagged, untagged
 from lifecycle.model.group import GroupElement
 from lifecycle.model.ids import is_layer_name
-from lifecycle.model.layer import LayerTypes
+from lifecycle.model.launch import Build, Launch
+from lifecycle.model.layer import LayerTypes, Store
 from lifecycle.oci.digest import DiffId, Digest, digest_of, is_digest
 from lifecycle.oci.manifest import Descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lifecycle.model.base import Table
+    from lifecycle.model.base import SpecModel, Table
 
 MEDIA_PREFIX = "application/vnd.cnb-lifecycle.cache."
 """What the media types of our own begin with."""
@@ -50,7 +51,7 @@ FIELDS: Mapping[str, str] = {
 """The fields of a key, each with what it stands for.  Their contents are rules of ``rules.step_key``."""
 
 _FACTS = frozenset(each.name for each in fields(StepFacts))
-_TOML_FILES = ("launch.toml", "build.toml", "store.toml")
+_TOML_FILES: Mapping[str, type[SpecModel]] = {"launch.toml": Launch, "build.toml": Build, "store.toml": Store}
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +230,10 @@ def _read_blob(value: Mapping[str, Any]) -> Descriptor | None:
 
 
 def _read_outputs(value: Mapping[str, Any]) -> dict[str, Table]:
-    return {name: _table(table) for name, table in value.items() if name in _TOML_FILES}
+    outputs = {name: _table(table) for name, table in value.items() if name in _TOML_FILES}
+    for name, table in outputs.items():
+        _TOML_FILES[name].model_validate(table)
+    return outputs
 
 
 def _object(value: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -171,6 +171,9 @@ def test_members_that_are_not_known_are_ignored():
         ({"layers": [{"name": "x", "types": {}, "metadata": 1.5}]}, "is not a TOML value"),
         ({"layers": [{"name": "x", "types": {}, "sbom": {"../../json": "x"}}]}, "is no ending of an SBOM file"),
         ({"layers": [1]}, "a layer is no object"),
+        ({"outputs": {"launch.toml": {"processes": {}}}}, "processes"),
+        ({"outputs": {"build.toml": {"unmet": [{"name": 1}]}}}, "unmet.0.name"),
+        ({"outputs": {"store.toml": {"metadata": "x"}}}, "metadata"),
     ],
     ids=lambda each: str(each)[:60],
 )
