@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import CacheError
 from lifecycle.model.cached_step import CachedLayer, CachedStep, SbomPlace
-from lifecycle.model.canonical import canonical
+from lifecycle.model.canonical import canonical, untagged
 from lifecycle.model.layer import Store
 from lifecycle.model.step_record import MEDIA_PREFIX, read_step_record
 from lifecycle.oci.digest import DiffId, Digest, is_digest
@@ -129,6 +129,10 @@ def _read_build(value: object, *, where: str) -> CachedBuild:
     sboms, detected = value.get("sbom", {}), value.get("detected", {})
     if not isinstance(sboms, dict) or not isinstance(detected, dict):
         raise CacheError("holds a build that can't be understood", where=where)
+    try:
+        untagged(detected)
+    except ValueError as error:
+        raise CacheError(f"holds a build that can't be understood: {error}", where=where) from error
     return CachedBuild(
         mode=str(value.get("mode", "")),
         steps=tuple(read_step_record(step, where=where) for step in value["steps"]),

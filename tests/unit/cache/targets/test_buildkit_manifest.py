@@ -233,7 +233,8 @@ def test_merging_is_bounded_in_builds_and_in_bytes():
 @pytest.mark.parametrize(
     "value",
     [{}, {"v": 2, "builds": []}, {"v": 1, "builds": [{}]}, {"v": 1, "builds": [{"steps": [{}]}]},
-     {"v": 1, "builds": [{"steps": [], "sbom": {"launch": {}}}]}, {"v": 1, "builds": [{"steps": [], "sbom": []}]}],
+     {"v": 1, "builds": [{"steps": [], "sbom": {"launch": {}}}]}, {"v": 1, "builds": [{"steps": [], "sbom": []}]},
+     {"v": 1, "builds": [{"steps": [], "detected": {"plan": 1.5}}]}],
     ids=str,
 )  # fmt: skip
 def test_a_document_that_is_not_ours_is_refused(value):
