@@ -66,7 +66,7 @@ def analyze(inputs: AnalyzeInputs, *, images: ImageStore, cache_images: ImageSto
     """Return what analyzed.toml will say, and restore the previous image's SBOM files to ``<layers>/sbom``.
 
     ``cache_images`` keeps the cache image, where that is another store than that of the app image.  Raises
-    ``ImageError`` when a name can't be written or there is no run image.
+    ``ImageError`` when a name can't be written or there is no run image, ``InvalidInputError`` when nobody names one.
     """
     if inputs.writes_here:
         images.check_write(tuple(dict.fromkeys((inputs.image, *inputs.tags))))

@@ -6,6 +6,7 @@ Spec: image_extension.md "Phase: Extension", platform.md "extender".  Reference:
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _CONTEXT = "context"
 _CONFIG = "extend-config.toml"
+_NUMBER = re.compile(r"[0-9]{1,10}\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ class _Extension:
 
     def _uid(self, user: str) -> int:
         name = user.partition(":")[0]
-        return int(name) if name.isdecimal() else self._ids(user)[0]
+        return int(name) if _NUMBER.match(name) else self._ids(user)[0]
 
     def _ids(self, user: str) -> tuple[int, int]:
         identity = self.runner.identity(user)

@@ -61,11 +61,13 @@ def _expression(text: str) -> str:
         position += 1
         if char == "*" and text[position : position + 1] == "*":
             position += 1
+            wild = ".*"
             if text[position : position + 1] == "/":
                 position += 1
-                found += "(?:.*/)?"
-            else:
-                found += ".*"
+                wild = "(?:.*/)?"
+            # Twice it means the same, and a path that does not match would be tried in each division among them.
+            if not found.endswith(wild):
+                found += wild
         elif char == "*":
             found += "[^/]*"
         elif char == "?":

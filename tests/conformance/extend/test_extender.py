@@ -187,6 +187,13 @@ def test_the_run_image_is_rebasable_only_if_every_dockerfile_says_so(situation, 
     assert situation.extended().config.labels["io.buildpacks.rebasable"] == expected
 
 
+def test_a_user_that_is_no_number_of_a_user_is_a_name(situation):
+    situation.extensions(f"USER {'9' * 5000}\n")
+    done = situation.run()
+    assert done.code == 102
+    assert "there is no user '9999" in done.output
+
+
 @pytest.mark.requirement("PLAT-EXD-028", "PLAT-EXD-019")
 @pytest.mark.parametrize("user", ["root", "0:1000", "0"])
 def test_a_run_image_whose_user_is_root_in_the_end_fails(situation, user):

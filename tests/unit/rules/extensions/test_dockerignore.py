@@ -22,6 +22,9 @@ from lifecycle.rules.extensions.dockerignore import parse_dockerignore
         (r"\*", ["*"], ["a"]),
         ("dir/**", ["dir/a", "dir/a/b"], ["dir", "other"]),
         ("a.b", ["a.b"], ["axb"]),
+        ("**/**/a", ["a", "b/a", "b/c/a"], ["b", "a.b"]),
+        ("****a", ["a", "b/ca"], ["b"]),
+        (f"{'**/' * 30}a", ["a", f"{'b/' * 30}a"], [f"{'b/' * 30}c"]),
         (".\n/\n!\n", [], ["a"]),
     ],
 )
