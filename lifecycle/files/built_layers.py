@@ -56,11 +56,11 @@ def read_built_layers(layers_dir: Path, buildpack: GroupElement) -> BuiltLayers:
         path = directory / name
         try:
             toml_path = directory / (name + _SUFFIX)
-            metadata = load(LayerMetadata, toml_path, missing_ok=True, output=True) or LayerMetadata()
+            metadata = load(LayerMetadata, toml_path, missing_ok=True, regular=True) or LayerMetadata()
             layers.append(BuiltLayer(name, path, metadata, has_directory(path)))
         except InvalidFileError as error:
             malformed.append((name, error))
-    store = load(Store, directory / "store.toml", missing_ok=True, output=True)
+    store = load(Store, directory / "store.toml", missing_ok=True, regular=True)
     return BuiltLayers(buildpack, directory, tuple(layers), tuple(malformed), store)
 
 

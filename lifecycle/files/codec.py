@@ -56,23 +56,23 @@ class TomlMismatchError(Exception):
 
 @overload
 def load(
-    model: type[M], path: Path, *, missing_ok: Literal[False] = False, hints: bool = False, output: bool = False
+    model: type[M], path: Path, *, missing_ok: Literal[False] = False, hints: bool = False, regular: bool = False
 ) -> M: ...
 
 
 @overload
-def load(model: type[M], path: Path, *, missing_ok: bool, hints: bool = False, output: bool = False) -> M | None: ...
+def load(model: type[M], path: Path, *, missing_ok: bool, hints: bool = False, regular: bool = False) -> M | None: ...
 
 
 def load(
-    model: type[M], path: Path, *, missing_ok: bool = False, hints: bool = False, output: bool = False
+    model: type[M], path: Path, *, missing_ok: bool = False, hints: bool = False, regular: bool = False
 ) -> M | None:
     """Read a file into its model; raise ``InvalidFileError`` in one line.
 
     ``None`` stands for a file that may be missing.  With ``hints``, keys that are probably misspelled are warned of.
-    For ``output`` see ``read_toml``.
+    For ``regular`` see ``read_toml``.
     """
-    table = read_toml(path, missing_ok=missing_ok, output=output)
+    table = read_toml(path, missing_ok=missing_ok, regular=regular)
     if table is None:
         return None
     if hints:
@@ -93,21 +93,21 @@ def save(path: Path, table: Mapping[str, Any]) -> None:
 
 
 @overload
-def read_toml(path: Path, *, missing_ok: Literal[False] = False, output: bool = False) -> dict[str, Any]: ...
+def read_toml(path: Path, *, missing_ok: Literal[False] = False, regular: bool = False) -> dict[str, Any]: ...
 
 
 @overload
-def read_toml(path: Path, *, missing_ok: bool, output: bool = False) -> dict[str, Any] | None: ...
+def read_toml(path: Path, *, missing_ok: bool, regular: bool = False) -> dict[str, Any] | None: ...
 
 
-def read_toml(path: Path, *, missing_ok: bool = False, output: bool = False) -> dict[str, Any] | None:
+def read_toml(path: Path, *, missing_ok: bool = False, regular: bool = False) -> dict[str, Any] | None:
     """Return the table of a file, ``None`` for a file that may be missing; raise ``InvalidFileError``.
 
-    What a platform names may be a pipe, as a shell makes it of ``<(…)``.  The ``output`` of a buildpack or extension
-    has to be a file: at a named pipe, which nobody is going to write to, a phase would wait for ever.
+    What a platform names may be a pipe, as a shell makes it of ``<(…)``.  What an app, a buildpack or an extension
+    brings has to be ``regular``: at a named pipe, which nobody is going to write to, a phase would wait for ever.
     """
     try:
-        with open_regular(path) if output else path.open("rb") as file:
+        with open_regular(path) if regular else path.open("rb") as file:
             data = file.read(MAX_SIZE + 1)
     except NotAFileError as error:
         raise InvalidFileError("is not a file", where=path) from error

@@ -162,4 +162,4 @@ def _output(model: type[M], path: Path) -> M:
 
 
 def _load(model: type[M], path: Path) -> M:
-    return load(model, path, hints=True, output=True)
+    return load(model, path, hints=True, regular=True)

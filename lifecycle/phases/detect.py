@@ -328,7 +328,7 @@ def _judged(component: _Component, status: int, output: bytes, plan_path: Path) 
         return DetectRun(status, output)
     extension = isinstance(component.module, Extension)
     try:
-        plan = load(BuildPlan, plan_path, missing_ok=extension, hints=True, output=True)
+        plan = load(BuildPlan, plan_path, missing_ok=extension, hints=True, regular=True)
     except InvalidFileError as error:
         return DetectRun(ERROR, output, str(error))
     plan = BuildPlan() if plan is None else plan

@@ -246,7 +246,7 @@ def _build_bom(inputs: ExportInputs) -> tuple[AttributedBomEntry, ...]:
     entries = []
     for buildpack in inputs.group.group:
         path = inputs.layers_dir / directory_name(buildpack.id) / "build.toml"
-        build = load(Build, path, missing_ok=True, output=True) or Build()
+        build = load(Build, path, missing_ok=True, regular=True) or Build()
         source = BomSource(id=buildpack.id, version=buildpack.version)
         entries += [
             AttributedBomEntry(name=row.name, version=row.version, metadata=row.metadata, buildpack=source)

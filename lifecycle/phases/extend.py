@@ -100,7 +100,7 @@ def find_dockerfiles(
         if not path.is_file():
             continue
         _LOG.debug("Found %s Dockerfile for extension '%s'", kind, element.id)
-        config = load(ExtendConfig, directory / _CONFIG, missing_ok=True, output=True) or ExtendConfig()
+        config = load(ExtendConfig, directory / _CONFIG, missing_ok=True, regular=True) or ExtendConfig()
         args = config.build.args if kind is Kind.BUILD else config.run.args
         found.append(ExtensionDockerfile(element.id, path, {each.name: each.value for each in args}, context_dir))
     return tuple(found)

@@ -202,7 +202,7 @@ def _collect(
     """Check the output and put its Dockerfiles where the extender looks for them."""
     extension_id = extension.descriptor.extension.id
     by_id = PlatformFeature.GENERATED_BY_ID in inputs.platform_api
-    load(ExtendConfig, output_dir / EXTEND_CONFIG, missing_ok=True, output=True)
+    load(ExtendConfig, output_dir / EXTEND_CONFIG, missing_ok=True, regular=True)
     if by_id and (output_dir / _SHARED_CONTEXT).exists():
         specific = [kind for kind in Kind if (output_dir / f"{_SHARED_CONTEXT}.{kind}").exists()]
         if specific:

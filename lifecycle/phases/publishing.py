@@ -185,7 +185,7 @@ def _leads_on(winner: StepRecord, own: StepRecord) -> bool:
 
 
 def _build_toml(directory: Path) -> Table | None:
-    return read_toml(directory / "build.toml", missing_ok=True, output=True)
+    return read_toml(directory / "build.toml", missing_ok=True, regular=True)
 
 
 def _unmet(build: Table | None) -> object:

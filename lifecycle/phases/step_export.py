@@ -129,7 +129,7 @@ def _is_used(layer: BuiltLayer) -> bool:
 
 
 def _table(path: Path) -> Table | None:
-    return read_toml(path, missing_ok=True, output=True)
+    return read_toml(path, missing_ok=True, regular=True)
 
 
 def _detected(inputs: ExportInputs, plan: Plan | None) -> dict[str, Any]:

@@ -55,6 +55,14 @@ def test_an_output_inside_the_app_is_refused(lifecycle, tmp_path):
     assert "lies inside the app" in done.stderr
 
 
+def test_a_pipe_in_the_place_of_project_toml_is_told(lifecycle, tmp_path):
+    app = shutil.copytree(APP, tmp_path / "app")
+    os.mkfifo(app / "project.toml")
+    done = build(lifecycle, "-o", tmp_path / "image", app=app, check=False)
+    assert done.returncode == 1
+    assert f"{app}/project.toml: is not a file" in done.stderr
+
+
 def test_what_builds_keep_inside_the_app_is_no_part_of_the_image(lifecycle, tmp_path):
     app = shutil.copytree(APP, tmp_path / "app")
     kept = ("--cache-dir", app / "ci", "--cache-to", f"type=local,dest={app}/to", "--cache-report", app / "report.json")

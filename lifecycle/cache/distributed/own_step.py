@@ -104,7 +104,7 @@ def read_own_step(step: FinishedStep, places: LayerPlaces) -> OwnStep:
         if source is not None:
             sources[written.name] = source
     files = {name: _descriptor(directory / name) for name in outputs.file_names if is_sbom_name(name)}
-    tables = {name: read_toml(directory / name, missing_ok=True, output=True) for name in _TOML_FILES}
+    tables = {name: read_toml(directory / name, missing_ok=True, regular=True) for name in _TOML_FILES}
     kept = {layer.name for layer in layers}
     record = StepRecord(
         buildpack=step.buildpack,
@@ -137,7 +137,7 @@ def _layer(
     directory: Path, written: WrittenLayer, reused: ReusedLayer | None, places: LayerPlaces
 ) -> tuple[LayerRecord, LayerSource | None]:
     path = directory / written.name
-    table = read_toml(path.with_name(f"{written.name}.toml"), output=True)
+    table = read_toml(path.with_name(f"{written.name}.toml"), regular=True)
     record = LayerRecord(written.name, written.types, LayerMetadata.model_validate(table).metadata)
     if has_directory(path):
         source: LayerSource = places.source(path)

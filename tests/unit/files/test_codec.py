@@ -384,7 +384,7 @@ def test_a_platform_may_name_a_pipe_as_a_shell_makes_one_and_a_buildpack_may_lea
     path = Path(f"/dev/fd/{reader}")
     try:
         with pytest.raises(InvalidFileError, match=rf"^/dev/fd/{reader}: is not a file$"):
-            load(Order, path, output=True)
+            load(Order, path, regular=True)
         assert load(Order, path) == Order(order=(Group(group=(Element(id="a"),)),))
     finally:
         os.close(reader)

@@ -292,7 +292,7 @@ def _project(request: BuildRequest) -> ProjectBuildpacks:
     path = request.descriptor or request.app / "project.toml"
     if request.descriptor is not None and not path.is_file():
         raise InvalidFileError("does not exist", where=path, remedy="correct --descriptor")
-    found = load(ProjectDescriptor, path, missing_ok=True, hints=True)
+    found = load(ProjectDescriptor, path, missing_ok=True, hints=True, regular=True)
     return ProjectBuildpacks() if found is None else found.buildpacks
 
 
