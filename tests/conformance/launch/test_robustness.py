@@ -134,8 +134,17 @@ def test_ignored_and_blocked_signals_stay_so_for_the_process_and_do_not_confuse_
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_the_launcher_and_the_execd_program_that_it_waits_for(image: Any, number: int) -> None:
     image.execd("a_b/l/exec.d/1", "echo $$ > started; mv started ready; exec sleep 60")
+
+    def heed() -> None:
+        """What starts the tests in the background ignores SIGINT and SIGQUIT, and so would the launcher."""
+        signal.signal(number, signal.SIG_DFL)
+
     with subprocess.Popen(
-        ["x", "--", "true"], executable=image.launcher, env=image.variables(), stdout=subprocess.PIPE
+        ["x", "--", "true"],
+        executable=image.launcher,
+        env=image.variables(),
+        preexec_fn=heed,  # noqa: PLW1509  # nothing else runs in this test
+        stdout=subprocess.PIPE,
     ) as running:
         ready = image.app / "ready"
         while not ready.exists():
