@@ -6,7 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from lifecycle.buildpackages.module_layer import LEFT_OUT, modules_layer
+from lifecycle.buildpackages.module_layer import LEFT_OUT, followed_links, modules_layer
 from lifecycle.buildpackages.read import kind_of, read_module
 from lifecycle.errors import ExportError, InvalidFileError, InvalidInputError
 from lifecycle.files.codec import read_toml
@@ -121,6 +121,14 @@ def _packaging(module: Module, root: Path) -> Iterator[Finding]:
             ".",
             f"is larger than {_LARGE // 2**20} MiB",
             "builders hold it and every build loads it: fetch what only some apps need in bin/build",
+        )
+    for link in followed_links(root):
+        yield Finding(
+            Severity.ADVICE,
+            "package",
+            str(link.relative_to(root)),
+            "is a link that leads out of the buildpack; pack follows none",
+            "give pack what lifecycle buildpack package makes of the directory, or put a copy there",
         )
     names = {os.fsencode(name) for name in (".venv", "node_modules", ".tox")}
     for entry in sorted(os.scandir(root), key=lambda each: each.name):

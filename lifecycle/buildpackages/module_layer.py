@@ -54,6 +54,23 @@ def modules_layer(modules: Iterable[tuple[Module, Path]]) -> Members:
     return Members(tuple(made.values()))
 
 
+def followed_links(root: Path) -> Iterator[Path]:
+    """Yield the links below the module in ``root`` that its package follows, since they lead out of it."""
+    top = os.fsencode(root.resolve())
+    for directory, names, files in os.walk(top):
+        names[:] = sorted({*names} - LEFT_OUT - ({TESTS} if directory == top else set()))
+        for name in sorted((*names, *files)):
+            path = os.path.join(directory, name)  # noqa: PTH118  # bytes
+            if os.path.islink(path) and _leads_out(path, os.readlink(path), top):  # noqa: PTH114, PTH115  # bytes
+                yield root / os.fsdecode(path[len(top) + 1 :])
+
+
+def _leads_out(path: bytes, goal: bytes, root: bytes) -> bool:
+    """Tell whether a relative link has its goal outside ``root``."""
+    place = os.path.normpath(os.path.join(os.path.dirname(path), goal))  # noqa: PTH118, PTH120  # bytes
+    return not goal.startswith(b"/") and place != root and not place.startswith(root + b"/")
+
+
 def _above(place: bytes) -> Iterator[Member]:
     parts = place.split(b"/")
     return (made_directory(b"/".join(parts[:count])) for count in range(2, len(parts)))
@@ -86,8 +103,7 @@ class _Walk:
 
     def _link(self, path: bytes, member: Member) -> Iterator[Member]:
         goal = member.entry.linkname
-        place = os.path.normpath(os.path.join(os.path.dirname(path), goal))  # noqa: PTH118, PTH120  # bytes
-        if goal.startswith(b"/") or place == self.root or place.startswith(self.root + b"/"):
+        if not _leads_out(path, goal, self.root):
             yield member
             return
         real = os.path.realpath(path)
