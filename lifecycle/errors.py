@@ -1,7 +1,8 @@
 """Every failure that we expect: one tree, so that ``cli`` alone decides what a user sees.
 
 A message says what is wrong, ``where`` names the file, image or buildpack concerned and ``remedy`` what to do
-about it.  Anything raised outside this tree is a bug and shows its traceback.
+about it.  Anything raised outside this tree is a bug and shows its traceback, but what the
+host refuses (``cli/refusals.py``).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lifecycle.cli.exit_codes import SIGNALLED
+from lifecycle.cli.exit_codes import GENERIC, SIGNALLED
 from lifecycle.cli.phase_names import Phase
 
 if TYPE_CHECKING:
@@ -54,6 +54,12 @@ def main() -> None:
     except _EndedError:
         sys.stderr.write("interrupted\n")
         raise
+    except SystemExit as end:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if _Output.lost and not end.code:
+            raise SystemExit(GENERIC) from None
+        raise
 
 
 def _open_closed_streams() -> None:
@@ -68,13 +74,28 @@ def _open_closed_streams() -> None:
 
 
 class _Output(io.FileIO):
-    """A standard stream; when its reader goes, the program ends as by SIGPIPE, and the buildpacks that it runs."""
+    """A standard stream; when its reader goes, the program ends as by SIGPIPE, and the buildpacks that it runs.
+
+    Where it can't be written for another reason, that is told once, and what more is said goes nowhere: no build is
+    lost for its log.
+    """
+
+    lost = False
+    """Whether something that was to be said could not be said."""
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
         except BrokenPipeError:
             _end_at_once(signal.SIGPIPE, None)
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            _Output.lost = True
+            if self.fileno() == 1:
+                sys.stderr.write(f"error: standard output can't be written: {error.strerror}\n")
+            return len(data)
 
 
 def _end_with_readers() -> None:

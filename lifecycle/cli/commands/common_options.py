@@ -9,6 +9,7 @@ import typer
 
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.logs.build_log import BuildLog, Style
+from lifecycle.cli.refusals import refusals_as_errors
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
@@ -24,10 +25,14 @@ Insecure = Annotated[
 
 
 @contextmanager
-def reported_errors() -> Iterator[None]:
-    """Tell an expected failure and end the command with its exit code."""
+def reported_errors(log: BuildLog | None = None) -> Iterator[None]:
+    """Tell an expected failure, in ``log`` if there is one, and end the command with its exit code."""
+    log = log or BuildLog(Style.NORMAL)
     try:
-        yield
+        with refusals_as_errors():
+            yield
     except LifecycleError as error:
-        BuildLog(Style.NORMAL).error(error)
+        log.error(error)
         raise typer.Exit(exit_code(error, None)) from None
+    finally:
+        log.progress.close()

@@ -99,11 +99,9 @@ def rebase(
         insecure_registries=insecure_registries(insecure_registry, os.environ),
         as_json=as_json,
     )
-    try:
+    with reported_errors(log):
         if not rebase_images(request, environment=os.environ, log=log):
             raise typer.Exit(exit_code(RebaseError(""), Phase.REBASER))
-    finally:
-        log.progress.close()
 
 
 @app.command(short_help="Say what stands in the way of builds.")
@@ -126,8 +124,9 @@ def doctor(
         insecure=insecure_registries(insecure_registry, os.environ),
         cache_dir=cache_dir,
     )
-    if not diagnose(request, environment=os.environ, out=sys.stdout):
-        raise typer.Exit(1)
+    with reported_errors():
+        if not diagnose(request, environment=os.environ, out=sys.stdout):
+            raise typer.Exit(1)
 
 
 @app.command(short_help="Put this lifecycle into a build image.")

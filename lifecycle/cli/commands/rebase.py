@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cli.commands.build.workspace import state_dir
+from lifecycle.cli.refusals import refusals_as_errors
 from lifecycle.cli.stores.locations import IN_FILES, Location, Place, read_source
 from lifecycle.cli.stores.opening import open_store
 from lifecycle.cli.stores.remote import RemoteStores
@@ -48,7 +49,8 @@ def rebase_images(request: RebaseRequest, *, environment: Mapping[str, str], log
     complete = True
     for app in request.apps:
         try:
-            done = _rebase(app, request, remote, local)
+            with refusals_as_errors():
+                done = _rebase(app, request, remote, local)
         except LifecycleError as error:
             complete = False
             log.error(LifecycleError(error.message, where=error.where or app, remedy=_for_people(error.remedy)))

@@ -13,7 +13,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from lifecycle.cli.logs.ansi import PlainOutput, plain
@@ -284,16 +283,8 @@ class BuildLog:
             self._out(json.dumps({"event": kind, **fields}) + "\n")
 
     def _out(self, text: str) -> None:
-        """Write to standard output; what can't be said there is said on standard error from then on."""
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except OSError as error:
-            self.style = Style.QUIET
-            # What is left in the buffer would fail again when the program ends.
-            with Path(os.devnull).open("wb") as nowhere:
-                os.dup2(nowhere.fileno(), sys.stdout.fileno())
-            raise LifecycleError(f"standard output can't be written: {error.strerror}") from error
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
     def _line(self, text: str) -> None:
         if self.style is not Style.QUIET:

@@ -20,6 +20,7 @@ from lifecycle.cli.inputs.table import Kind, inputs_of
 from lifecycle.cli.logs.phase_log import parse_level, raw_output, start_log
 from lifecycle.cli.phase_names import Phase
 from lifecycle.cli.phases.privileges import take_user
+from lifecycle.cli.refusals import refusals_as_errors
 from lifecycle.cli.stores.phase import by_path, open_images
 from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.errors import LifecycleError
@@ -52,7 +53,8 @@ def run_phase(phase: Phase, arguments: Sequence[str], environment: Mapping[str, 
     start_log(level=logging.DEBUG, color=wants_color(arguments, environment))
     running = Running(phase, environment)
     try:
-        running.start(arguments)
+        with refusals_as_errors():
+            running.start(arguments)
     except FlagError as error:
         sys.stderr.write(f"{error}\n{_usage(phase, running.api)}")
         return exit_code(error, None)

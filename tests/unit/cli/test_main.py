@@ -1,4 +1,4 @@
-"""What becomes of the program when somebody hangs up on it."""
+"""What becomes of the program when who reads its output hangs up, or can't take it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +44,33 @@ def test_a_reader_of_the_output_that_is_gone_ends_the_program_without_a_word(arg
 
     os.close(writer)
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("--help",), 1),
+        (("doctor",), 1),
+        (("buildpack", "lint", "buildpack"), 1),
+        (("analyzer", "-help"), 0),
+        (("detector", "-app", "."), 1),
+    ],
+)
+def test_output_that_can_not_be_written_is_told_once(tmp_path, arguments: tuple[str, ...], status: int) -> None:
+    (tmp_path / "buildpack").mkdir()
+    (tmp_path / "buildpack/buildpack.toml").write_text('api = "0.12"\n[buildpack]\nid = "a"\nversion = "1"\n')
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lifecycle", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env={**os.environ, "HOME": str(tmp_path), "CNB_PLATFORM_API": "0.15"},
+            text=True,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (
+        status,
+        "error: standard output can't be written: No space left on device\n",
+    )

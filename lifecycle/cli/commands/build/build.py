@@ -276,9 +276,9 @@ def _made_cache_dir(request: BuildRequest, app: Path, environment: Mapping[str, 
 
 
 def _checked_app(request: BuildRequest, output: Location | None) -> Path:
-    app = request.app.resolve()
-    if not app.is_dir():
+    if not request.app.is_dir():
         raise InvalidInputError("is not a directory", where=request.app, remedy="name the directory of your app")
+    app = request.app.resolve()
     if output is not None and output.place in IN_FILES and output.path.resolve().is_relative_to(app):
         raise InvalidInputError(
             "lies inside the app, which a build never changes",

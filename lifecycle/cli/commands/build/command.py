@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lifecycle.cli.commands.common_options import Insecure  # noqa: TC001  # typer reads the annotations
-from lifecycle.cli.exit_codes import exit_code
+from lifecycle.cli.commands.common_options import Insecure, reported_errors
 from lifecycle.cli.inputs.flags import insecure_registries
 from lifecycle.cli.logs.build_log import BuildLog, Style
-from lifecycle.errors import InvalidInputError, LifecycleError
+from lifecycle.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -151,7 +150,7 @@ def build(  # noqa: PLR0917  # one parameter for each option
     style = Style.JSON if as_json else Style.QUIET if quiet else Style.VERBOSE if verbose else Style.NORMAL
     log = BuildLog(style)
     log.attach()
-    try:
+    with reported_errors(log):
         if buildpack and order:
             raise InvalidInputError(
                 "--buildpack and --order exclude each other",
@@ -186,11 +185,6 @@ def build(  # noqa: PLR0917  # one parameter for each option
         if watch and not once:
             _watch(source, buildpack or [], own_places(request, os.environ), log)
         build_image(request, environment=os.environ, log=log)
-    except LifecycleError as error:
-        log.error(error)
-        raise typer.Exit(exit_code(error, None)) from None
-    finally:
-        log.progress.close()
 
 
 def _watch(source: Path, buildpacks: list[str], own: Collection[Path], log: BuildLog) -> None:

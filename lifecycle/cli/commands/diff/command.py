@@ -14,6 +14,7 @@ from lifecycle.cli.commands.common_options import Insecure, Json  # noqa: TC001 
 from lifecycle.cli.exit_codes import exit_code
 from lifecycle.cli.inputs.flags import insecure_registries
 from lifecycle.cli.logs.build_log import BuildLog, Style
+from lifecycle.cli.refusals import refusals_as_errors
 from lifecycle.errors import LifecycleError
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ def _build_arguments(context: typer.Context, arguments: list[str]) -> tuple[tupl
 @contextmanager
 def _errors(log: BuildLog) -> Iterator[None]:
     try:
-        yield
+        with refusals_as_errors():
+            yield
     except LifecycleError as error:
         log.error(error)
         code = exit_code(error, None)
