@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle.buildpackages.read import FoundModule, LayerOfPackage, open_package, read_module
-from lifecycle.errors import InvalidFileError, InvalidInputError
+from lifecycle.buildpackages.read import DOCKER, FoundModule, LayerOfPackage, open_package, read_module, readable_uri
+from lifecycle.errors import InvalidFileError
 from lifecycle.files.codec import load
 from lifecycle.model.buildpackage import PackageDescriptor
 from lifecycle.rules.buildpackage import check_package
@@ -46,7 +46,7 @@ def collect(root: Path, config: Path | None, *, open_image: Callable[[str], Imag
     described = PackageDescriptor() if config is None else load(PackageDescriptor, config)
     named = described.buildpack or described.extension
     if config is not None and named is not None:
-        root = config.parent / named.uri.removeprefix("file://")
+        root = config.parent / readable_uri(named.uri, where=config)
     main = FoundModule(read_module(root), root)
     if config is not None and described.dependencies:
         others = [found for each in described.dependencies for found in _dependency(each, config, open_image)]
@@ -57,18 +57,13 @@ def collect(root: Path, config: Path | None, *, open_image: Callable[[str], Imag
 
 
 def _dependency(wanted: Dependency, config: Path, open_image: Callable[[str], Image]) -> Iterator[FoundModule]:
-    if "://" in wanted.uri and not wanted.uri.startswith(("file://", "docker://")):
-        raise InvalidInputError(
-            f"asks for {wanted.uri}, which can't be fetched from there",
-            where=config,
-            remedy="fetch it, and name the file or directory",
-        )
-    path = config.parent / wanted.uri.removeprefix("file://")
-    if wanted.uri and not wanted.uri.startswith("docker://") and path.is_dir() and not (path / "index.json").is_file():
+    uri = readable_uri(wanted.uri, where=config)
+    path = config.parent / uri
+    is_image = wanted.image or uri.startswith(DOCKER)
+    if uri and not uri.startswith(DOCKER) and path.is_dir() and not (path / "index.json").is_file():
         yield FoundModule(read_module(path), path)
         return
-    is_image = wanted.image or wanted.uri.startswith("docker://")
-    package = open_package(open_image(wanted.image or wanted.uri if is_image else str(path)))
+    package = open_package(open_image(wanted.image or uri if is_image else str(path)))
     for module, diff_id in package.contents.layers:
         yield FoundModule(module, LayerOfPackage(package, diff_id))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import InvalidFileError
+from lifecycle.errors import InvalidFileError, InvalidInputError
 from lifecycle.files.codec import load
 from lifecycle.layers.extract import extract
 from lifecycle.model.buildpackage import ModuleKind, PublishedBuildpack, PublishedExtension, PublishedInfo
@@ -15,11 +15,25 @@ from lifecycle.model.ids import directory_name
 from lifecycle.rules.buildpackage import Module, PackageContents, read_package
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from lifecycle.images.store import Image
     from lifecycle.oci.digest import DiffId
 
 CNB = ".cnb"
 """How the names of files end that are packages."""
+
+DOCKER = "docker://"
+"""How the URIs of packages begin that are images in a registry."""
+
+
+def readable_uri(uri: str, *, where: str | PathLike[str] | None = None) -> str:
+    """Return where a URI leads, a path, ``docker://NAME`` or ``""``; raise ``InvalidInputError`` for any other."""
+    if "://" in uri and not uri.startswith(("file://", DOCKER)):
+        raise InvalidInputError(
+            f"{uri} can't be fetched from there", where=where, remedy="fetch it, and name the file or directory"
+        )
+    return uri.removeprefix("file://")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.buildpackages.read import CNB, open_package
+from lifecycle.buildpackages.read import CNB, open_package, readable_uri
 from lifecycle.errors import InvalidFileError, InvalidInputError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.codec import dumps, load, save
@@ -52,6 +52,7 @@ class BuildpackTree:
 
         Raises ``InvalidInputError`` for what is neither.
         """
+        text = readable_uri(text)
         path = base / text
         if not text.endswith(CNB) and "://" not in text and (path.is_dir() or not path.exists()):
             return self.add(path)
@@ -189,12 +190,7 @@ def _of_project(
         if each.script is not None:
             elements.append(tree.add_script(each, (each.script.shell, each.script.api), each.script.inline, number))
         elif each.uri and not each.uri.startswith("urn:"):
-            if "://" in each.uri and not each.uri.startswith(("file://", "docker://")):
-                raise InvalidInputError(
-                    f"project.toml asks for the buildpack at {each.uri}, which this version can't fetch",
-                    remedy="fetch it and name its directory with --buildpack",
-                )
-            elements.append(tree.add_named(each.uri.removeprefix("file://"), open_image, base=project_dir))
+            elements.append(tree.add_named(each.uri, open_image, base=project_dir))
         else:
             elements.append(tree.find(each.id or each.uri.removeprefix("urn:buildpack:"), each.version))
     return elements

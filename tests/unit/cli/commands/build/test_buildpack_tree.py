@@ -170,8 +170,9 @@ def test_a_known_buildpack_is_found_by_id_and_the_newest_is_chosen(tree, tmp_pat
     [
         ({"id": "a"}, "asks for buildpack a, which is not at hand"),
         ({"id": "a", "version": "1"}, "asks for buildpack a@1, which is not at hand"),
-        ({"uri": "https://example.com/a.tgz"}, "https://example.com/a.tgz, which this version can't fetch"),
+        ({"uri": "https://example.com/a.tgz"}, "https://example.com/a.tgz can't be fetched"),
         ({"uri": "nowhere"}, "nowhere: is not a directory"),
+        ({"uri": "file:///nowhere"}, "/nowhere: is not a directory"),
     ],
 )
 def test_a_buildpack_that_is_not_at_hand_is_an_error(tree, tmp_path, wanted, problem):
@@ -224,3 +225,8 @@ def test_the_package_of_an_extension_is_no_buildpack(tree, tmp_path):
 def test_a_package_that_is_not_there_is_refused(tree, tmp_path):
     with pytest.raises(ImageNotFoundError, match="is not there"):
         _order(tree, tmp_path, tmp_path / "gone.cnb")
+
+
+def test_a_buildpack_that_would_have_to_be_fetched_is_no_name_of_an_image(tree):
+    with pytest.raises(InvalidInputError, match=r"https://example.com/a\.tgz can't be fetched from there; fetch it"):
+        tree.add_named("https://example.com/a.tgz", open_image=None)
