@@ -32,6 +32,9 @@ LEFT_OUT = frozenset(
 TESTS = b"tests"
 """The directory at the top of a buildpack that is for its author."""
 
+_PACKAGE = b".cnb"
+"""How files at the top are named that were packaged there: each package would hold the one before it."""
+
 _TEXT_MODE = 0o644
 _LINK_MODE = 0o777
 
@@ -46,9 +49,9 @@ def modules_layer(modules: Iterable[tuple[Module, Path]]) -> Members:
     made: dict[bytes, Member] = {}
     for module, root in modules:
         place = f"{module.kind.directory}/{directory_name(module.info.id)}/{module.info.version}".encode()
-        tests = place + b"/" + TESTS
         for member in (*_above(place), *_Walk(os.fsencode(root.resolve())).members(place)):
-            if member.entry.name == tests or member.entry.name.startswith(tests + b"/"):
+            top, _, below = member.entry.name.removeprefix(place + b"/").partition(b"/")
+            if top == TESTS or (not below and member.entry.kind == Kind.FILE and top.endswith(_PACKAGE)):
                 continue
             made.setdefault(member.entry.name, member)
     return Members(tuple(made.values()))

@@ -52,3 +52,12 @@ def test_faults_are_told_with_exit_code_1(said, tmp_path):
     assert "bin/build: error: is missing" in said("buildpack", "lint", root, code=1)
     assert "neither buildpack.toml nor extension.toml" in said("buildpack", "package", tmp_path, code=1)
     assert not list(tmp_path.glob("*.cnb"))
+
+
+def test_a_package_never_holds_an_earlier_one(said, tmp_path):
+    root = tmp_path / "mine"
+    shutil.copytree(BUILDPACKS / "procfile", root)
+    first = said("buildpack", "package", root, "--output", root / "mine.cnb")
+    assert said("buildpack", "package", root, "--output", root / "mine.cnb") == first
+    for place in (root, root / "layout", root / "bin" / "mine.cnb", f"docker-archive:{root}/mine.tar"):
+        assert "lies inside the buildpack" in said("buildpack", "package", root, "--output", place, code=3)

@@ -93,3 +93,12 @@ def test_several_modules_share_the_directories_above(buildpack):
     names = [*members(buildpack("me/one"), buildpack("me/two"))]
     assert names.count("cnb/buildpacks") == 1
     assert "cnb/buildpacks/me_two/1.0.0/bin/build" in names
+
+
+def test_packages_at_the_top_are_left_out(buildpack):
+    root = buildpack(**{"me_one_1.0.0.cnb": "an earlier package"})
+    (root / "bin" / "other.cnb").touch()
+    (root / "dir.cnb").mkdir()
+    found = {name.removeprefix(PLACE) for name in members(root)}
+    assert {"/bin/other.cnb", "/dir.cnb"} <= found
+    assert "/me_one_1.0.0.cnb" not in found

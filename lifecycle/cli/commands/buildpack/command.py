@@ -91,7 +91,7 @@ def package(  # noqa: PLR0917  # one parameter for each option
     """Write the buildpack or extension in DIR, and what a composite buildpack refers to, as one image.
 
     The same files give the same image, whoever packages them and where.  Links that lead out of DIR are followed;
-    DIR/tests, version control and caches of Python's tools stay out.
+    DIR/tests, DIR/*.cnb, version control and caches of Python's tools stay out.
     """
     from lifecycle.cli.commands.buildpack.packages import PackageOptions
     from lifecycle.cli.commands.buildpack.packages import package as write

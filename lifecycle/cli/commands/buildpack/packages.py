@@ -51,6 +51,7 @@ def package(root: Path, options: PackageOptions, *, remote: RemoteStores, out: T
     platform = _platform(options.platform, main)
     output = options.output or f"{directory_name(main.info.id)}_{main.info.version}{CNB}"
     location = cnb_archive(output) or read_destination(output)
+    _check_outside(location, collection.main.place)
     names = options.tags
     if not names and location.place not in IN_FILES:
         raise InvalidInputError(f"--output {output} needs a name for the image", remedy="add --tag NAME")
@@ -120,6 +121,19 @@ def show_lint(roots: Sequence[Path], *, out: TextIO, strict: bool, as_json: bool
             if not found:
                 out.write(f"{root}: nothing to say\n")
     return not any(each.severity in bad for found in findings.values() for each in found)
+
+
+def _check_outside(location: Location, root: Path | LayerOfPackage) -> None:
+    """Refuse to write a package where the next one would have it inside; a file .cnb at the top is left out of it."""
+    if location.place not in IN_FILES or isinstance(root, LayerOfPackage):
+        return
+    path, root = location.path.resolve(), root.resolve()
+    if path.is_relative_to(root) and not (path.parent == root and path.name.endswith(CNB)):
+        raise InvalidInputError(
+            "lies inside the buildpack, and would be in its next package",
+            where=location.path,
+            remedy="choose an --output outside of it",
+        )
 
 
 def _store(location: Location, remote: RemoteStores, platform: ImagePlatform) -> ImageStore:
