@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import shutil
 from pathlib import Path
@@ -171,8 +173,9 @@ def scaffold(root: Path, module_id: str, kind: ModuleKind) -> tuple[Path, ...]:
         "tests/test_" + ("buildpack.py" if kind is ModuleKind.BUILDPACK else "extension.py"): test,
         "tests/app/hello.txt": "hello, world\n",
     }
+    there = os.path.lexists(root)
     try:
-        if root.exists() and any(root.iterdir()):
+        if there and any(root.iterdir()):
             raise InvalidInputError("is not empty", where=root, remedy="name a new directory")
         for path, text in files.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -183,8 +186,16 @@ def scaffold(root: Path, module_id: str, kind: ModuleKind) -> tuple[Path, ...]:
             (root / "bin" / each).symlink_to(f"../{_PROGRAM}")
         shutil.copytree(_sdk(), root / "lib" / SDK, ignore=shutil.ignore_patterns("__pycache__"))
     except OSError as error:
+        _remove(root, itself=not there)
         raise LifecycleError(f"can't be written: {error.strerror}", where=root) from error
     return tuple(root / path for path in files if not path.endswith(".txt"))
+
+
+def _remove(root: Path, *, itself: bool) -> None:
+    """Remove what was begun, so that it can be begun again; ``root`` stays where a person had made it."""
+    with contextlib.suppress(OSError):
+        for path in [root] if itself else list(root.iterdir()):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _sdk() -> Path:

@@ -1,3 +1,6 @@
+import errno
+import os
+import shutil
 import subprocess
 import sys
 
@@ -59,3 +62,20 @@ def test_a_place_that_can_not_be_written_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(LifecycleError, match="can't be written"):
         scaffold(tmp_path / "file" / "new", "me/greeting", ModuleKind.BUILDPACK)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_could_not_be_finished_can_be_begun_again(tmp_path, monkeypatch, there):
+    root = tmp_path / "new"
+    if there:
+        root.mkdir()
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copytree", full)
+        with pytest.raises(LifecycleError, match="can't be written: No space left"):
+            scaffold(root, "me/greeting", ModuleKind.BUILDPACK)
+    assert root.exists() == there
+    assert scaffold(root, "me/greeting", ModuleKind.BUILDPACK)
