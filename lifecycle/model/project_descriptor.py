@@ -5,6 +5,7 @@ Schema 0.2 and, upgraded while it is read, 0.1.  Spec: extensions/project-descri
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -12,6 +13,25 @@ from pydantic import Field, model_validator
 from lifecycle.model.base import ListOf, SpecModel
 
 SCHEMA_VERSIONS = ("0.1", "0.2")
+
+_BUILD_KEYS = ("builder", "include", "exclude", "buildpacks", "env")
+"""Of ``[build]`` in schema 0.1."""
+
+
+def unread_table(table: Mapping[str, Any]) -> str | None:
+    """Say which table of a project.toml only another schema knows, and what to do; ``None`` if there is none.
+
+    Reference: pack's "not supported in schema version".
+    """
+    if "_" not in table:
+        io = table.get("io")
+        if isinstance(io, Mapping) and "buildpacks" in io:
+            return f'[io.buildpacks] is not read without [_] and its schema-version = "{SCHEMA_VERSIONS[-1]}": add it'
+        return None
+    build = table.get("build")
+    if isinstance(build, Mapping) and not build.keys().isdisjoint(_BUILD_KEYS):
+        return "[build] is only read without [_]: write [io.buildpacks] instead"
+    return None
 
 
 class InlineScript(SpecModel):

@@ -219,3 +219,24 @@ def test_a_mistake_is_told_before_anything_runs(lifecycle, tmp_path, arguments, 
     assert said in done.stderr
     assert "==>" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_report_that_can_not_be_written_is_told_before_the_build(lifecycle, tmp_path):
+    (tmp_path / "file").touch()
+    for report in (tmp_path, tmp_path / "file" / "report.json"):
+        done = build(lifecycle, "-o", tmp_path / "image", "--cache-report", report, check=False)
+        assert (done.returncode, "==>" in done.stderr) == (3, False)
+        assert "can't be written\n       correct --cache-report" in done.stderr
+
+
+def test_a_user_id_that_linux_does_not_have_is_refused(lifecycle, tmp_path):
+    done = build(lifecycle, "-o", tmp_path / "image", "--uid", str(2**32 - 1), check=False)
+    assert (done.returncode, "--uid" in done.stderr) == (2, True)
+
+
+def test_a_project_toml_of_which_nothing_would_be_read_is_told(lifecycle, tmp_path):
+    app = shutil.copytree(APP, tmp_path / "app")
+    (app / "project.toml").write_text('[io.buildpacks]\nexclude = ["secret"]\n')
+    done = build(lifecycle, "-o", tmp_path / "image", app=app)
+    assert "warning: " in done.stderr
+    assert '[io.buildpacks] is not read without [_] and its schema-version = "0.2": add it' in done.stderr

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from lifecycle.model.project_descriptor import ProjectDescriptor
+from lifecycle.model.project_descriptor import ProjectDescriptor, unread_table
 
 
 def _read(**data):
@@ -84,3 +84,30 @@ def test_an_empty_file_says_nothing():
 def test_what_the_schema_does_not_allow_is_refused(data, problem):
     with pytest.raises(ValidationError, match=problem):
         ProjectDescriptor.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"io": {"buildpacks": {"exclude": ["secret"]}}}, "[io.buildpacks] is not read without [_]"),
+        ({"_": {"schema-version": "0.2"}, "build": {"exclude": ["secret"]}}, "[build] is only read without [_]"),
+    ],
+)
+def test_a_table_of_another_schema_is_told(data, problem):
+    found = unread_table(data)
+    assert found is not None
+    assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"build": {"exclude": ["a"]}, "io": {"mine": {}}},
+        {"_": {"schema-version": "0.2"}, "io": {"buildpacks": {}}, "build": {"mine": 1}},
+        {"io": 1},
+        {"_": 1, "build": 1},
+    ],
+)
+def test_tables_of_the_schema_and_of_others_are_nothing_to_tell(data):
+    assert unread_table(data) is None

@@ -30,6 +30,7 @@ from lifecycle.cli.commands.build.workspace import (
     Workspace,
     app_key,
     cache_dir,
+    can_be_made,
     discard,
     keep_failed,
     new_workspace,
@@ -43,11 +44,11 @@ from lifecycle.cli.stores.locations import IN_FILES, Location, Place, read_desti
 from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.errors import BuildError, CacheError, InvalidFileError, InvalidInputError
 from lifecycle.executables.hidden import hide_from_programs
-from lifecycle.files.codec import load
+from lifecycle.files.codec import load, read_toml
 from lifecycle.launcher import launcher_path
 from lifecycle.model.api import LATEST_PLATFORM_API
 from lifecycle.model.lifecycle_metadata import CacheMetadata
-from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor
+from lifecycle.model.project_descriptor import ProjectBuildpacks, ProjectDescriptor, unread_table
 from lifecycle.oci.reference import parse_tag
 
 if TYPE_CHECKING:
@@ -181,7 +182,8 @@ def _checked(request: BuildRequest, environment: Mapping[str, str], log: BuildLo
     for tag in request.tags:
         parse_tag(tag)
     os.umask(_UMASK)
-    project = _project(request)
+    project = _project(request, log)
+    _check_report(request)
     caches = _caches(request)
     own = _own_places(request, caches, environment)
     remote = RemoteStores(environment, insecure=caches.insecure, progress=log.progress)
@@ -288,12 +290,24 @@ def _checked_app(request: BuildRequest, output: Location | None) -> Path:
     return app
 
 
-def _project(request: BuildRequest) -> ProjectBuildpacks:
+def _check_report(request: BuildRequest) -> None:
+    """Raise ``InvalidInputError`` for a report that could not be written: it is the last thing a build does."""
+    report = request.cache_report
+    if report is not None and (os.path.isdir(report) or not can_be_made(report.absolute().parent)):  # noqa: PTH112  # tells no access as False
+        raise InvalidInputError("can't be written", where=report, remedy="correct --cache-report")
+
+
+def _project(request: BuildRequest, log: BuildLog) -> ProjectBuildpacks:
     path = request.descriptor or request.app / "project.toml"
     if request.descriptor is not None and not path.is_file():
         raise InvalidFileError("does not exist", where=path, remedy="correct --descriptor")
     found = load(ProjectDescriptor, path, missing_ok=True, hints=True, regular=True)
-    return ProjectBuildpacks() if found is None else found.buildpacks
+    if found is None:
+        return ProjectBuildpacks()
+    problem = unread_table(read_toml(path))
+    if problem is not None:
+        log.warning(f"{path}: {problem}")
+    return found.buildpacks
 
 
 def _settings(

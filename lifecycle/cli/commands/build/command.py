@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _BUILDERS_DIR = Path("/cnb/buildpacks")
 _BUILDERS_EXTENSIONS = Path("/cnb/extensions")
 _BUILDERS_ORDER = Path("/cnb/order.toml")
+_LARGEST_ID = 2**32 - 2
+"""Of a user or group on Linux; the number above it stands for none."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -117,8 +119,12 @@ def build(  # noqa: PLR0917  # one parameter for each option
         Path | None, typer.Option(metavar="FILE", help="The project descriptor.  [APP/project.toml]")
     ] = None,
     process: Annotated[str, typer.Option(metavar="TYPE", help="The process type that starts by default.")] = "",
-    uid: Annotated[int, typer.Option(metavar="UID", min=0, help="Owner of the files in the image.")] = 1000,
-    gid: Annotated[int, typer.Option(metavar="GID", min=0, help="Group of the files in the image.")] = 1000,
+    uid: Annotated[
+        int, typer.Option(metavar="UID", min=0, max=_LARGEST_ID, help="Owner of the files in the image.")
+    ] = 1000,
+    gid: Annotated[
+        int, typer.Option(metavar="GID", min=0, max=_LARGEST_ID, help="Group of the files in the image.")
+    ] = 1000,
     insecure_registry: Insecure = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say which buildpacks fit; build nothing.")] = False,  # noqa: FBT002
     bindings: Annotated[

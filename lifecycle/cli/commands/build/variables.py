@@ -17,7 +17,8 @@ def read_variables(
     """Return the variables of ``files``, then those ``given``; of one name the last counts.
 
     A name alone takes its value from ``environment``; ``warn`` hears of one that is not set there, and is left out.
-    Reference: Docker leaves it out too, pack makes it empty.  Raises ``InvalidInputError``.
+    Reference: Docker leaves it out too, pack makes it empty.  Raises ``InvalidInputError`` for a name that is none;
+    what was given is not repeated where it may hold the value.
     """
     variables = {}
     for entry, where in (*_lines(files), *((each, "") for each in given)):
@@ -27,6 +28,12 @@ def read_variables(
         if not name:
             raise InvalidInputError(
                 f"{option}{entry!r} has no name", where=where or None, remedy=f"write {option}NAME=VALUE"
+            )
+        if any(map(str.isspace, name)):
+            raise InvalidInputError(
+                "the name of a variable has white space in it",
+                where=where or "--env",
+                remedy=f"write {option}NAME=VALUE, without 'export'",
             )
         if equals:
             variables[name] = value

@@ -42,7 +42,7 @@ def _user_dir(environment: Mapping[str, str], variable: str, below_home: str) ->
     given = environment.get(variable)
     home = environment.get("HOME")
     parent = Path(given) if given else Path(home, below_home) if home else None
-    if parent is not None and _can_be_made(parent):
+    if parent is not None and can_be_made(parent):
         return parent / "cnb-lifecycle"
     path = Path(tempfile.gettempdir(), f"cnb-lifecycle-{os.getuid()}")
     path.mkdir(mode=0o700, exist_ok=True)
@@ -52,7 +52,8 @@ def _user_dir(environment: Mapping[str, str], variable: str, below_home: str) ->
     return path
 
 
-def _can_be_made(path: Path) -> bool:
+def can_be_made(path: Path) -> bool:
+    """Return whether a directory is there and can be written, or can be made."""
     # Path.exists raises PermissionError below a directory that may not be entered.
     nearest = next(each for each in (path, *path.parents) if os.path.exists(each))  # noqa: PTH110  # see above
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
