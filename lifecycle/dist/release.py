@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.files.work_dir import work_directory
 from lifecycle import __version__
 from lifecycle.dist.archive import write_archive
 from lifecycle.dist.contents import lifecycle_contents
@@ -21,12 +18,14 @@ from lifecycle.dist.publish import NAMES
 from lifecycle.dist.sbom import Component
 from lifecycle.dist.wheels import DISTRIBUTION, fetch_wheels
 from lifecycle.errors import DistributionError
+from lifecycle.files.work_dir import work_directory
 from lifecycle.images.archive import ArchiveStore
 from lifecycle.images.image_platform import ImagePlatform
 from lifecycle.launcher import launcher_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from lifecycle.dist.contents import Contents
     from lifecycle.dist.target import Target
@@ -55,7 +54,8 @@ def make_release(
         )
     if importlib.util.find_spec("ziglang") is None:
         raise DistributionError(
-            "the compiler of the executables is missing, the package ziglang", remedy="pip install 'cnb-lifecycle[dist]'"
+            "the compiler of the executables is missing, the package ziglang",
+            remedy="pip install 'cnb-lifecycle[dist]'",
         )
     descriptor = descriptor_text(__version__)
     images: dict[Target, NewImage] = {}
