@@ -21,6 +21,7 @@ from lifecycle.model.label_text import read_lifecycle_metadata
 from lifecycle.model.lifecycle_metadata import LifecycleMetadata
 from lifecycle.model.run import Run, Stack
 from lifecycle.oci.digest import DiffId
+from lifecycle.oci.reference import parse_reference
 from lifecycle.phases.layer_sboms import restore_launch_sboms
 from lifecycle.phases.readable_run_image import readable_run_image
 from lifecycle.phases.timer import timed
@@ -71,7 +72,7 @@ def analyze(inputs: AnalyzeInputs, *, images: ImageStore, cache_images: ImageSto
     if inputs.writes_here:
         images.check_write(tuple(dict.fromkeys((inputs.image, *inputs.tags))))
     if inputs.cache_image:
-        (cache_images or images).check_write((inputs.cache_image,))
+        (cache_images or images).check_write((_without_digest(inputs.cache_image),))
     run_image = _run_image(inputs, images)
     previous = _previous_image(inputs, images)
     return Analyzed(
@@ -79,6 +80,12 @@ def analyze(inputs: AnalyzeInputs, *, images: ImageStore, cache_images: ImageSto
         metadata=previous[1] if previous else LifecycleMetadata(),
         run_image=run_image,
     )
+
+
+def _without_digest(name: str) -> str:
+    """Return the name of a cache image to write; kpack names by its digest the one that restorers are to read."""
+    reference = parse_reference(name)
+    return reference.without_digest() if reference.digest else name
 
 
 def _run_image(inputs: AnalyzeInputs, images: ImageStore) -> RunImageChoice:

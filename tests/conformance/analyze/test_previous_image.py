@@ -1,6 +1,7 @@
 """What analysis finds of the last build."""
 
 import logging
+import uuid
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -20,6 +21,7 @@ from lifecycle.model.lifecycle_metadata import BuildpackLayer, BuildpackLayers, 
 from lifecycle.oci.gojson import dumps
 from lifecycle.phases.analyze import AnalyzeInputs, analyze
 from lifecycle.testing.images import MemoryImages
+from parts.skopeo import push_image
 
 LABEL = "io.buildpacks.lifecycle.metadata"
 APIS = [str(api) for api in PLATFORM_APIS]
@@ -128,6 +130,22 @@ def test_every_name_to_write_is_checked(images, inputs, name):
         analyze(given, images=images)
     images.unwritable = frozenset()
     analyze(given, images=images)
+
+
+@pytest.mark.requirement("PLAT-ANA-028")
+def test_a_cache_image_may_be_named_by_the_digest_of_the_last_one(registry, registry_store, inputs):
+    repository = uuid.uuid4().hex[:12]
+    run = push_image(registry, repository, "1").reference
+    name = f"{registry.host}/{repository}"
+    given = inputs(image=f"{name}:app", run_image=run, cache_image=f"{name}/cache@sha256:{'0' * 64}")
+    analyze(given, images=registry_store)
+
+
+@pytest.mark.requirement("PLAT-ANA-028")
+def test_a_cache_image_named_by_its_digest_is_one_to_write_too(images, inputs):
+    images.unwritable = frozenset({"reg.example/cache:1"})
+    with pytest.raises(ImageError, match="may not be written"):
+        analyze(inputs(cache_image=f"reg.example/cache:1@sha256:{'0' * 64}"), images=images)
 
 
 def test_the_cache_image_is_checked_in_the_store_where_it_is(images, inputs):
