@@ -1,6 +1,8 @@
 """A lifecycle image for several platforms, in a registry: an index of one tag, and a tag for each platform's image.
 
 Platforms of pack's kind take the image of their own platform from the index.  Tags are named as the reference's are.
+kpack puts the layer of the lifecycle on a stack's image under the media type that it has here, and its own layers under
+Docker's: CRI-O pulls no image of both kinds, so it is Docker's here, as the reference's.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ImageError
+from lifecycle.images.scratch import scratch_image
 from lifecycle.oci.gojson import Struct, dumps
-from lifecycle.oci.manifest import OCI_INDEX
+from lifecycle.oci.manifest import DOCKER_INDEX
 from lifecycle.oci.reference import parse_reference, parse_tag
 
 if TYPE_CHECKING:
@@ -33,12 +36,13 @@ def push_images(name: str, images: Mapping[Target, NewImage], *, store: ImageSto
     tag = parse_tag(name)
     listed = []
     for target, image in images.items():
-        written = store.write(image, [f"{tag.name}-linux-{NAMES[target.arch]}"])
+        based = replace(image, base=scratch_image(architecture=target.arch, docker=True))
+        written = store.write(based, [f"{tag.name}-linux-{NAMES[target.arch]}"])
         if written.failures:
             raise ImageError("; ".join(written.failures.values()), where=tag.name)
         described = client.head_written(parse_reference(f"{tag.context}@{written.digest}"))
         if described is None:
             raise ImageError("is not there after it was pushed", where=written.reference, remedy="push it again")
         listed.append(replace(described, platform=Struct(architecture=target.arch, os="linux")))
-    index = Struct(schemaVersion=2, mediaType=OCI_INDEX, manifests=[each.struct() for each in listed])
-    return client.put_manifest(tag, dumps(index).encode(), OCI_INDEX)
+    index = Struct(schemaVersion=2, mediaType=DOCKER_INDEX, manifests=[each.struct() for each in listed])
+    return client.put_manifest(tag, dumps(index).encode(), DOCKER_INDEX)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from lifecycle.errors import CorruptImageError
 from lifecycle.oci.config import ImageConfig
 from lifecycle.oci.digest import digest_of
-from lifecycle.oci.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
+from lifecycle.oci.manifest import DOCKER_CONFIG, DOCKER_MANIFEST, OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ SCRATCH = "scratch"
 
 @dataclass(frozen=True, slots=True)
 class ScratchImage:
-    """An image without layers, of OCI types; it has no top layer, so labels say ``""`` there."""
+    """An image without layers; it has no top layer, so labels say ``""`` there."""
 
     config: ImageConfig
     manifest: Manifest
@@ -32,8 +32,9 @@ class ScratchImage:
         raise CorruptImageError(f"has no layer {diff_id}", where=self.name)
 
 
-def scratch_image(*, os: str = "linux", architecture: str, variant: str = "") -> ScratchImage:
-    """Return the empty image for a platform."""
+def scratch_image(*, os: str = "linux", architecture: str, variant: str = "", docker: bool = False) -> ScratchImage:
+    """Return the empty image for a platform, of OCI's media types or of ``docker``'s; images on it have the same."""
     config = ImageConfig(architecture=architecture, os=os, variant=variant, diff_ids=())
     data = config.dumps()
-    return ScratchImage(config, Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, len(data), digest_of(data)), ()))
+    manifest_type, config_type = (DOCKER_MANIFEST, DOCKER_CONFIG) if docker else (OCI_MANIFEST, OCI_CONFIG)
+    return ScratchImage(config, Manifest(manifest_type, Descriptor(config_type, len(data), digest_of(data)), ()))

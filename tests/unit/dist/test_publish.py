@@ -40,6 +40,20 @@ def test_skopeo_finds_in_one_tag_the_image_of_each_platform(images, registry):
             assert (config["architecture"], config["rootfs"]["diff_ids"]) == (target.arch, list(image.config.diff_ids))
 
 
+def test_media_types_are_dockers_for_kpack_mixes_them_with_its_own_and_crio_takes_no_mixture(images, registry):
+    remote = RemoteStores({})
+    name = f"{registry.host}/dist/types:1"
+    push_images(name, images, store=remote.registry, client=remote.client)
+
+    def raw(place):
+        return json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{place}").stdout)
+
+    index, image = raw(name), raw(f"{name}-linux-arm64")
+    kinds = [index, *index["manifests"], image, image["config"], *image["layers"]]
+    assert all(each["mediaType"].startswith("application/vnd.docker.") for each in kinds)
+    assert image["layers"]
+
+
 def test_the_index_of_the_same_images_is_the_same(images, registry):
     remote = RemoteStores({})
     first, second = (
