@@ -264,6 +264,9 @@ class KpackBuild:
     run_image: str
     user: tuple[int, int]
     cache_image: str = ""
+    last_cache_image: str = ""
+    """What the last build left at `cache_image`, by its digest; the first build has none."""
+    last_image: str = ""
     tags: tuple[str, ...] = ()
     docker_config: str = "{}"
     options: tuple[str, ...] = ()
@@ -298,7 +301,8 @@ class KpackBuild:
         layers = ["-layers=/layers"]
         group, analyzed = "-group=/layers/group.toml", "-analyzed=/layers/analyzed.toml"
         app, plan = "-app=/workspace", "-plan=/layers/plan.toml"
-        caches = [f"-cache-image={self.cache_image}"] if self.cache_image else ["-cache-dir=/cache"]
+        written = [f"-cache-image={self.cache_image}"] if self.cache_image else ["-cache-dir=/cache"]
+        read = [f"-cache-image={self.last_cache_image}"] if self.last_cache_image else written
         home = {"HOME": "/builder/home", "CNB_PLATFORM_API": self.api}
         api = {"CNB_PLATFORM_API": self.api}
         bindings = {"SERVICE_BINDING_ROOT": "/platform/bindings"}
@@ -312,15 +316,16 @@ class KpackBuild:
                 options=[*NO_NEW_PRIVILEGES, "--cap-drop=ALL", *self.options],
             )  # fmt: skip
 
-        analyze = [*layers, analyzed, f"-run-image={self.run_image}", *(caches if self.cache_image else [])]
-        analyze += [*(f"-tag={tag}" for tag in self.tags), self.image]
-        export = [*layers, app, group, analyzed, "-project-metadata=/layers/project-metadata.toml", *caches]
+        analyze = [*layers, analyzed, f"-run-image={self.run_image}", *(read if self.cache_image else [])]
+        analyze += [f"-tag={tag}" for tag in self.tags]
+        analyze += [*([f"-previous-image={self.last_image}"] if self.last_image else []), self.image]
+        export = [*layers, app, group, analyzed, "-project-metadata=/layers/project-metadata.toml", *written]
         export += ["-report=/var/report/report.toml", self.image, *self.tags]
         builds = ["layers", "platform", "workspace"]
         return [
             call("analyzer", analyze, home | bindings, ["layers", "workspace", "home"]),
             call("detector", [app, group, plan], api, builds),
-            call("restorer", [group, *layers, *caches, analyzed], home, ["layers", "home", *cache]),
+            call("restorer", [group, *layers, *read, analyzed], home, ["layers", "home", *cache]),
             call("builder", [*layers, app, group, plan], api | bindings, builds),
             call(
                 "exporter", export, home | {"CNB_RUN_IMAGE": self.run_image},
@@ -358,12 +363,12 @@ class TektonBuild:
             return Call(
                 phase, self.images.builder, ["-log-level=info", *arguments], environment=environment,
                 mounts=[mounts[name] for name in names if name in {"layers", "cache", "home", "source", volume}],
-                options=["--workdir=/workspace/source"],
             )  # fmt: skip
 
         analyze = [layers, f"-run-image={self.run_image}", "-cache-image=", *ids, "-insecure-registry="]
         analyze += [f"-tag={self.tag}", "-skip-layers=false", self.image]
-        restore = [f"-build-image={self.builder}", group, layers, *cache, *ids, "-insecure-registry="]
+        # The step that restores gives a variable that it lacks: the layers are in the image's working directory.
+        restore = [f"-build-image={self.builder}", group, "-layers=", *cache, *ids, "-insecure-registry="]
         export = [app, layers, group, *cache, "-report=/layers/report.toml", "-process-type=web", *ids]
         return run_in_order(
             self.daemon,
@@ -386,7 +391,6 @@ class TektonBuild:
         call = Call(
             "creator", self.images.builder, [*arguments, self.image], user=f"{uid}:{gid}",
             environment={"CNB_PLATFORM_API": "0.9", "DOCKER_CONFIG": ""}, mounts=list(mounts.values()),
-            options=["--workdir=/workspace/source"],
         )  # fmt: skip
         return run_in_order(self.daemon, [call])
 

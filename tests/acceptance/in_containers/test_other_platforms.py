@@ -3,9 +3,11 @@
 import base64
 import json
 import tomllib
+from dataclasses import replace
 
 import pytest
 
+from lifecycle.oci.digest import digest_of
 from parts.containers import Call, added_layers, image_in_daemon, passed, run_phase
 from parts.platforms import KpackBuild, SpringBootBuild, TektonBuild
 from parts.skopeo import push_image, raw_manifest
@@ -48,7 +50,7 @@ def test_kpack_builds_as_the_user_of_the_builder(dockerd, images, app, token_reg
     build = KpackBuild(
         daemon=dockerd, images=images, directory=tmp_path, app=app, api="0.9", image=names[0], tags=(names[1],),
         run_image=base.reference, user=images.user,
-        cache_image=f"{token_registry.host}/{repository}/cache:1" if cached == "image" else "",
+        cache_image=f"{token_registry.host}/{repository}/cache" if cached == "image" else "",
         docker_config=json.dumps({"auths": {token_registry.host: {"auth": secret}}}),
     )  # fmt: skip
     passed(build.run())
@@ -58,7 +60,11 @@ def test_kpack_builds_as_the_user_of_the_builder(dockerd, images, app, token_reg
         token_registry, f"{repository}/app:b1.20260101"
     )
 
-    again = passed(build.run())
+    last = {"last_image": f"{token_registry.host}/{repository}/app@{report['digest']}"}
+    if cached == "image":
+        cache = digest_of(raw_manifest(token_registry, f"{repository}/cache"))
+        last["last_cache_image"] = f"{build.cache_image}@{cache}"
+    again = passed(replace(build, **last).run())
     assert added_layers(again) == []
     assert "\nkept: contents came back\n" in again
     assert tomllib.loads((tmp_path / "report" / "report.toml").read_text())["image"]["digest"] == report["digest"]
