@@ -43,7 +43,7 @@ def analyze(place, dockerd, tmp_path):
     return image_id.removeprefix("sha256:"), f"{name}/previous", run
 
 
-@pytest.mark.requirement("PLAT-ANA-023", "PLAT-FILE-005")
+@pytest.mark.requirement("PLAT-ANA-003", "PLAT-ANA-012", "PLAT-ANA-023", "PLAT-FILE-005")
 @pytest.mark.parametrize("api", ["0.7", "0.12", "0.15"])
 @pytest.mark.parametrize("kind", ["name", "id", "long id", "short id"])
 def test_the_previous_image_is_found_by_name_and_by_id(analyze, api, kind):

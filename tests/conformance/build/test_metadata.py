@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
+
 import pytest
 
 from lifecycle.errors import BuildError
@@ -211,6 +214,32 @@ def test_the_launch_bom_is_in_metadata_toml_before_platform_api_0_9(builder, api
     )
     assert (table in text) == (api.version.minor < 9)
     assert ("bom" in text) == (api.version.minor < 9)
+
+
+@pytest.mark.requirement("PLAT-BLD-016", "PLAT-BLD-017", "PLAT-BLD-018", "PLAT-BLD-019")
+@pytest.mark.parametrize("api", ["0.7", "0.8"])
+def test_rows_of_all_buildpacks_are_in_metadata_toml_in_the_order_of_the_group(builder, api):
+    for name in ("a/b", "c/d"):
+        rows = (f"[[labels]]\nkey='{name}'\nvalue='v'", f"[[slices]]\npaths=['{name}']", process(name[0]))
+        builder.buildpack(name, launch("\n".join((*rows, f"[[bom]]\nname='{name}'\n[[bom]]\nname='more'"))))
+    metadata = tomllib.loads(builder.metadata_toml(api=PlatformApi.parse(api)))
+    assert [(row["name"], row["buildpack"]["id"]) for row in metadata["bom"]] == [
+        ("a/b", "a/b"), ("more", "a/b"), ("c/d", "c/d"), ("more", "c/d"),
+    ]  # fmt: skip
+    assert [row["key"] for row in metadata["labels"]] == ["a/b", "c/d"]
+    assert [row["paths"] for row in metadata["slices"]] == [["a/b"], ["c/d"]]
+    assert [row["type"] for row in metadata["processes"]] == ["a", "c"]
+
+
+@pytest.mark.requirement("BP-SBOM-006", "PLAT-EXP-043", "PLAT-EXP-069")
+def test_legacy_files_have_the_boms_of_all_buildpacks(builder):
+    for name in ("a/b", "c/d"):
+        row = f"[[bom]]\nname='{name}'"
+        builder.buildpack(name, f'{launch(row)}\ncp "$L/launch.toml" "$L/build.toml"')
+    builder.build(api=PlatformApi.parse("0.9"))
+    for kind in ("launch", "build"):
+        rows = json.loads((builder.layers_dir / "sbom" / kind / "sbom.legacy.json").read_text())
+        assert [(row["name"], row["buildpack"]["id"]) for row in rows] == [("a/b", "a/b"), ("c/d", "c/d")]
 
 
 @pytest.mark.requirement("BP-SBOM-006", "PLAT-EXP-043", "PLAT-EXP-069")

@@ -32,7 +32,7 @@ def test_the_creator_makes_what_the_five_phases_make_one_by_one(builds, found, a
     assert left[0][0].config.dumps() != left[1][0].config.dumps()
 
 
-@pytest.mark.requirement("PLAT-CRE-010", "PLAT-CRE-011", "PLAT-CRE-012")
+@pytest.mark.requirement("PLAT-CRE-008", "PLAT-CRE-010", "PLAT-CRE-011", "PLAT-CRE-012")
 @PLATFORMS
 def test_with_skip_restore_a_buildpack_finds_its_store_at_most(builds, found, api):
     minor = int(api.partition(".")[2])
@@ -49,7 +49,7 @@ def test_with_skip_restore_a_buildpack_finds_its_store_at_most(builds, found, ap
     assert "run/data" not in restored
 
 
-@pytest.mark.requirement("PLAT-CRE-013")
+@pytest.mark.requirement("PLAT-CRE-009", "PLAT-CRE-013")
 def test_every_tag_is_one_more_name_of_the_image(builds):
     tags = [builds.name("app:2"), builds.name("other:3")]
     done = builds.create("-tag", tags[0], "-tag", tags[1])

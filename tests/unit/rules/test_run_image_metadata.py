@@ -19,7 +19,7 @@ def test_names_come_from_stack_toml_or_from_platform_api_0_12_on_from_run_toml(a
     assert names == (SECOND if api in APIS[5:] else STACK.run_image)
 
 
-@pytest.mark.requirement("PLAT-RUN-003")
+@pytest.mark.requirement("PLAT-RUN-003", "PLAT-LABEL-019")
 @pytest.mark.parametrize(
     ("chosen", "extended", "expected"),
     [
