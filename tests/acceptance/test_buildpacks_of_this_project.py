@@ -200,6 +200,12 @@ IS_NUMBER = {
     "resolved": "https://registry.npmjs.org/is-number/-/is-number-7.0.0.tgz",
     "integrity": "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng==",
 }
+NPM_PACKAGES = {
+    "node_modules/is-number": IS_NUMBER,
+    "node_modules/lru-cache": {"version": "6.0.0", "dev": True, "dependencies": {"yallist": "^4.0.0"}},
+    "node_modules/semver": {"version": "7.5.4", "dev": True, "dependencies": {"lru-cache": "^6.0.0"}},
+    "node_modules/yallist": {"version": "4.0.0", "dev": True},
+}
 
 
 def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer, npm):
@@ -226,10 +232,7 @@ def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer, npm):
                 "dependencies": {"is-number": "7.0.0"},
                 "devDependencies": {"semver": "7.5.4"},
             },
-            "node_modules/is-number": IS_NUMBER,
-            "node_modules/lru-cache": {"version": "6.0.0", "dev": True, "dependencies": {"yallist": "^4.0.0"}},
-            "node_modules/semver": {"version": "7.5.4", "dev": True, "dependencies": {"lru-cache": "^6.0.0"}},
-            "node_modules/yallist": {"version": "4.0.0", "dev": True},
+            **NPM_PACKAGES,
         },
     }
     server = (
@@ -242,6 +245,48 @@ def test_a_node_app_is_built_with_packages_of_npm(built_twice, answer, npm):
     log = built_twice(files, "node")
     assert "Reusing layer modules" in log
     assert answer() == "true by npm false production"
+
+
+def test_scripts_and_workspaces_of_a_node_app_see_the_app(built_twice, answer, npm):
+    package = {
+        "name": "hello",
+        "version": "1.0.0",
+        "workspaces": ["packages/*"],
+        "scripts": {
+            "postinstall": "node -p \"require('semver').major('4.2.0')\" > generated",
+            "prestart": "test -f generated",
+        },
+        "dependencies": {"is-number": "7.0.0"},
+        "devDependencies": {"semver": "7.5.4"},
+    }
+    own = {"name": "own", "version": "1.0.0", "dependencies": {"is-number": "7.0.0"}}
+    lock = {
+        "name": "hello",
+        "version": "1.0.0",
+        "lockfileVersion": 3,
+        "requires": True,
+        "packages": {
+            "": {key: package[key] for key in package if key != "scripts"} | {"hasInstallScript": True},
+            "packages/own": own,
+            "node_modules/own": {"resolved": "packages/own", "link": True},
+            **NPM_PACKAGES,
+        },
+    }
+    server = (
+        "const fs = require('fs');\n"
+        "require('http').createServer((_, response) => response.end("
+        "`${require('own')} ${fs.readFileSync('generated')} ${fs.existsSync('node_modules/semver')}`"
+        ")).listen(process.env.PORT);\n"
+    )
+    files = {
+        "package.json": json.dumps(package),
+        "package-lock.json": json.dumps(lock),
+        "packages/own/package.json": json.dumps(own),
+        "packages/own/index.js": "module.exports = require('is-number')(5);\n",
+        "server.js": server,
+    }
+    built_twice(files, "node")
+    assert answer().split() == ["true", "4", "false"]
 
 
 def test_node_keeps_the_contract(keeps_the_contract, mirror, npm):

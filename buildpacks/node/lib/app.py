@@ -17,18 +17,31 @@ PACKAGE = "package.json"
 SETTINGS = ".npmrc"
 LOCKS = ("npm-shrinkwrap.json", "package-lock.json")
 _VERSION_FILES = (".node-version", ".nvmrc")
-_INSTALL_SCRIPTS = ("preinstall", "install", "postinstall", "prepare")
+_LTS = (
+    *("argon", "boron", "carbon", "dubnium", "erbium", "fermium"),
+    *("gallium", "hydrogen", "iron", "jod", "krypton"),
+)
+"""Names of the lines with long-term support: that of Node.js 4 and of every second one after it."""
+_NEWEST = ("node", "stable", "latest", "current")
+_INSTALL_SCRIPTS = (
+    *("preinstall", "install", "postinstall"),
+    *("prepublish", "preprepare", "prepare", "postprepare"),
+)
+"""What ``npm ci`` runs of package.json.  Source: npm documentation, "Scripts", "npm ci"."""
 _LINES = ("dependencies", "devDependencies", "optionalDependencies", "overrides", "workspaces", "engines")
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """``package`` is package.json, ``lock`` the lock file, ``lock_name`` its name, ``settings`` the text of .npmrc."""
+    """``package`` is package.json, ``lock`` the lock file, ``lock_name`` its name, ``settings`` the text of .npmrc.
+
+    ``versions`` are the texts of the files that may say which Node.js is wanted, by their names.
+    """
 
     package: dict[str, Any]
     lock: dict[str, Any]
     lock_name: str
-    version_file: str
+    versions: dict[str, str]
     settings: str = ""
 
     @property
@@ -43,28 +56,34 @@ class App:
         wanted = engines.get("node") if isinstance(engines, dict) else None
         for text, source in (
             (env.get("BP_NODE_VERSION"), "BP_NODE_VERSION"),
-            (self.version_file, " or ".join(_VERSION_FILES)),
+            *((text, name) for name, text in self.versions.items()),
             (wanted, f"engines in {PACKAGE}"),
         ):
-            if text and not text.startswith("lts"):
-                return text, source
+            if found := _range(text or ""):
+                return found, source
         return default, "the buildpack"
+
+    @property
+    def needs_its_files(self) -> bool:
+        """Whether what npm installs may depend on more of the app than package.json, the lock and .npmrc."""
+        return any(name in self.scripts for name in _INSTALL_SCRIPTS) or any(
+            each.get("link") or str(each.get("resolved", "")).startswith("file:") for each in self._packages().values()
+        )
 
     @property
     def digest(self) -> str:
         """The digest of all that decides what npm installs."""
         decisive = {key: self.package[key] for key in _LINES if key in self.package}
-        decisive["scripts"] = {key: self.scripts[key] for key in _INSTALL_SCRIPTS if key in self.scripts}
         text = json.dumps([decisive, self.lock, self.settings], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def check(self) -> None:
-        """Raise ``BuildpackError`` for an app whose packages can't be in a layer."""
-        linked = sorted(name for name, each in self._packages().items() if each.get("link"))
-        if linked:
+        """Raise ``BuildpackError`` for an app whose packages can't be had."""
+        outside = sorted(name for name, each in self._packages().items() if _is_outside(each))
+        if outside:
             raise bp.BuildpackError(
-                f"{self.lock_name} has packages of the app's own directory: {', '.join(linked)}",
-                fix="publish or pack them, for node_modules is in a layer of its own",
+                f"{self.lock_name} has packages from outside of the app's directory: {', '.join(outside)}",
+                fix="publish them or move them into it, for nothing else is there when the app is built",
             )
         if not self._packages() and self.package.get("dependencies"):
             raise bp.BuildpackError(
@@ -102,16 +121,38 @@ def read(app_dir: Path) -> App:
         raise bp.BuildpackError(
             f"there is no {LOCKS[1]}, so no two builds would be the same", fix="run: npm install --package-lock-only"
         )
-    versions = (app_dir / name for name in _VERSION_FILES)
-    version_file = next((path.read_text(encoding="utf-8").strip() for path in versions if path.is_file()), "")
-    settings = app_dir / SETTINGS
     return App(
         _json(app_dir / PACKAGE),
         _json(app_dir / lock_name),
         lock_name,
-        version_file,
-        settings.read_text(encoding="utf-8", errors="replace") if settings.is_file() else "",
+        {name: _text(app_dir / name) for name in _VERSION_FILES},
+        _text(app_dir / SETTINGS),
     )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig", errors="replace") if path.is_file() else ""
+
+
+def _range(text: str) -> str:
+    """Return the range that a wish means, empty for none or for the newest line with long-term support.
+
+    Source: nvm, README ".nvmrc": one line with a version or alias, and comments.
+    """
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    wish = next(filter(None, lines), "")
+    if wish in _NEWEST:
+        return "*"
+    if wish in {"lts", "lts/*"}:
+        return ""
+    name = wish.removeprefix("lts/").lower()
+    return f"{4 + 2 * _LTS.index(name)}.x" if name != wish and name in _LTS else wish
+
+
+def _is_outside(package: dict[str, Any]) -> bool:
+    place = str(package.get("resolved", "")).removeprefix("file:")
+    is_local = package.get("link") or place != package.get("resolved", "")
+    return bool(is_local) and (place.startswith("/") or place.split("/")[0] == "..")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -3,20 +3,21 @@
 
 Layers: ``node`` (launch, build, cache) is Node.js, ``npm`` (build, cache) is npm, ``modules`` (launch, cache) the
 packages that run, ``build-modules`` (cache) all packages for an app with a build script, ``npm-cache`` (cache) what npm
-downloaded.
+downloaded.  Where ``npm ci`` needs the app's own files, ``modules`` is made in each build and is no cache.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cnb_buildpack as bp  # missing with pack? It follows no links: run lifecycle buildpack package DIRECTORY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from app import App
     from registry import Release
@@ -65,11 +66,9 @@ def build(context: bp.BuildContext) -> None:
     key = ModulesKey(
         found.digest, str(node.metadata.version), npm.metadata["version"], context.target.arch, "production"
     )
-    if "build" in found.scripts:
-        run_build_script(context, found, key, npm_env)
-    modules = context.cached_layer("modules", types=bp.LAUNCH, key=key, restored=bp.keep_if_same)
-    if not modules.restored:
-        install_modules(context.app_dir, modules.path, npm_env, "--omit=dev")
+    modules = (
+        build_in_app(context, found, npm_env) if found.needs_its_files else build_beside(context, found, key, npm_env)
+    )
     link_modules(context.app_dir, modules.path)
     modules.sbom(bp.CYCLONEDX, found.sbom(modules.path))
     modules.env.default("NODE_ENV", "production", scope=bp.LAUNCH)
@@ -161,16 +160,59 @@ def npm_environment(context: bp.BuildContext, *programs: bp.Layer[Any]) -> dict[
     }
 
 
-def run_build_script(context: bp.BuildContext, found: App, key: ModulesKey, env: dict[str, str]) -> None:
+def build_beside(context: bp.BuildContext, found: App, key: ModulesKey, env: dict[str, str]) -> bp.Layer[ModulesKey]:
+    """Return the layer of the packages that run, installed without the app, and with it only if they changed."""
+    if "build" in found.scripts:
+        all_modules = context.cached_layer(
+            "build-modules", types=bp.Types(0), key=replace(key, packages="all"), restored=bp.keep_if_same
+        )
+        if not all_modules.restored:
+            install_modules(context.app_dir, all_modules.path, env, "--include=dev")
+        link_modules(context.app_dir, all_modules.path)
+        run_build_script(context.app_dir, found, env)
+    modules = context.cached_layer("modules", types=bp.LAUNCH, key=key, restored=bp.keep_if_same)
+    if not modules.restored:
+        install_modules(context.app_dir, modules.path, env, "--omit=dev")
+    return modules
+
+
+def build_in_app(context: bp.BuildContext, found: App, env: dict[str, str]) -> bp.Layer[Any]:
+    """Return the layer of the packages that run, installed in each build where scripts see the whole app.
+
+    What those scripts read and write is theirs to know, so nothing says that an earlier installation still fits.
+    """
+    modules = context.uncached_layer("modules", types=bp.LAUNCH)
+    made = context.app_dir / "node_modules"
+    remove_own_modules(made)
+    run_npm(["ci", "--include=dev", "--prefer-offline"], context.app_dir, env)
+    if "build" in found.scripts:
+        run_build_script(context.app_dir, found, env)
+    run_npm(["prune", "--omit=dev", "--ignore-scripts", "--prefer-offline"], context.app_dir, env)
+    made.mkdir(exist_ok=True)
+    shutil.move(made, modules.path / "node_modules")
+    lead_to_app(modules.path / "node_modules", made)
+    bp.normalise_modes(modules.path)
+    return modules
+
+
+def lead_to_app(moved: Path, original: Path) -> None:
+    """Let relative links that led out of ``original``, to packages of the app itself, do so from where it is moved."""
+    for link in sorted(path for path in moved.rglob("*") if path.is_symlink()):
+        target = os.path.normpath(original / link.relative_to(moved).parent / link.readlink())
+        if not Path(target).is_relative_to(original):
+            link.unlink()
+            link.symlink_to(target)
+
+
+def run_build_script(app_dir: Path, found: App, env: dict[str, str]) -> None:
     """Run the build script with all packages at hand."""
-    layer = context.cached_layer(
-        "build-modules", types=bp.Types(0), key=replace(key, packages="all"), restored=bp.keep_if_same
-    )
-    if not layer.restored:
-        install_modules(context.app_dir, layer.path, env, "--include=dev")
-    link_modules(context.app_dir, layer.path)
     with bp.log.timed(f"npm run build: {found.scripts['build']}"):
-        bp.run(["npm", "run", "build"], cwd=context.app_dir, env=env, fix="make it pass with: npm ci && npm run build")
+        bp.run(["npm", "run", "build"], cwd=app_dir, env=env, fix="make it pass with: npm ci && npm run build")
+
+
+def run_npm(arguments: list[str], directory: Path, env: dict[str, str]) -> None:
+    """Let npm work in a directory."""
+    bp.run(["npm", *arguments], cwd=directory, env=env, name=f"npm {arguments[0]}", fix="make it pass with: npm ci")
 
 
 def install_modules(app_dir: Path, directory: Path, env: dict[str, str], which: str) -> None:
@@ -180,7 +222,7 @@ def install_modules(app_dir: Path, directory: Path, env: dict[str, str], which: 
     for name in (PACKAGE, *LOCKS, SETTINGS):
         if (app_dir / name).is_file():
             shutil.copy(app_dir / name, directory / name)
-    bp.run(["npm", "ci", which], cwd=directory, env=env, fix="make it pass with: npm ci")
+    run_npm(["ci", which], directory, env)
     for name in (PACKAGE, *LOCKS, SETTINGS):
         (directory / name).unlink(missing_ok=True)
     (directory / "node_modules").mkdir(exist_ok=True)
@@ -190,24 +232,34 @@ def install_modules(app_dir: Path, directory: Path, env: dict[str, str], which: 
 def link_modules(app_dir: Path, directory: Path) -> None:
     """Make the packages those of the app."""
     link = app_dir / "node_modules"
-    if link.is_dir() and not link.is_symlink():
-        bp.log.warning("the app brings a node_modules of its own, which is not used")
-        shutil.rmtree(link)
-    link.unlink(missing_ok=True)
+    remove_own_modules(link)
     link.symlink_to(directory / "node_modules")
+
+
+def remove_own_modules(path: Path) -> None:
+    """Remove packages that the app brings, or a link of an earlier step."""
+    if path.is_dir() and not path.is_symlink():
+        bp.log.warning("the app brings a node_modules of its own, which is not used")
+    bp.remove(path)
 
 
 def add_process(context: bp.BuildContext, found: App) -> None:
     """Add what ``npm start`` would run, without npm between it and its signals."""
-    script = found.scripts.get("start")
-    if script:
-        context.launch.process(
-            "web", [*_SCRIPT_SHELL, f"exec {script}" if _is_simple(script) else script], default=True
-        )
-    elif (context.app_dir / "server.js").is_file():
-        context.launch.process("web", ["node", "server.js"], default=True)
-    else:
+    before, start, after = (found.scripts.get(name, "") for name in ("prestart", "start", "poststart"))
+    if not start and not (context.app_dir / "server.js").is_file():
         bp.log.warning(f"no process: {PACKAGE} has no start script, and there is no server.js")
+    elif start or before or after:
+        context.launch.process("web", [*_SCRIPT_SHELL, _line(before, start or "node server.js", after)], default=True)
+    else:
+        context.launch.process("web", ["node", "server.js"], default=True)
+
+
+def _line(before: str, start: str, after: str) -> str:
+    """Return the scripts as one line, in which the last one takes the place of the shell if it can."""
+    scripts = [each for each in (before, start, after) if each]
+    # npm gives each of them a shell of its own.
+    lines = [each if _is_simple(each) or scripts == [each] else f"({each}\n)" for each in scripts]
+    return " && ".join([*lines[:-1], f"exec {lines[-1]}" if _is_simple(scripts[-1]) else lines[-1]])
 
 
 def _trusting_the_system(env: dict[str, str]) -> dict[str, str]:

@@ -117,15 +117,65 @@ def test_the_version_of_node_has_an_order_of_sources(app):
     found = app({"engines": {"node": "20.x"}}, **{".nvmrc": "18\n"})
     assert found.node_range({"BP_NODE_VERSION": "22"}, "16") == ("22", "BP_NODE_VERSION")
     assert found.node_range({}, "16")[0] == "18"
-    assert app({"engines": {"node": "20.x"}}, **{".nvmrc": "lts/iron\n"}).node_range({}, "16")[0] == "20.x"
     assert app({}, **{".nvmrc": ""}).node_range({}, "16") == ("16", "the buildpack")
+
+
+def test_an_empty_file_hides_no_other(app):
+    assert app({}, **{".node-version": "\n", ".nvmrc": "18\n"}).node_range({}, "16") == ("18", ".nvmrc")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("lts/argon", "4.x"),
+        ("lts/Iron\n", "20.x"),
+        ("lts/krypton", "24.x"),
+        ("lts/*", "16"),
+        ("node", "*"),
+        ("stable", "*"),
+        ("# ours\n\n20.11.1 # pinned\n", "20.11.1"),
+        ("\ufeffv20", "v20"),
+        ("lts/none-of-them", "lts/none-of-them"),
+    ],
+)
+def test_names_of_releases_are_read_as_nvm_does(app, text, expected):
+    assert app({}, **{".nvmrc": text}).node_range({}, "16")[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("package", "packages", "expected"),
+    [
+        ({"scripts": {"build": "tsc", "start": "node x"}}, {"node_modules/a": {"version": "1.0.0"}}, False),
+        ({"scripts": {"postinstall": "patch-package"}}, {}, True),
+        ({"scripts": {"prepare": "husky"}}, {}, True),
+        ({}, {"packages/a": {}, "node_modules/a": {"resolved": "packages/a", "link": True}}, True),
+        ({}, {"node_modules/a": {"resolved": "file:vendor/a.tgz", "integrity": "sha512-x"}}, True),
+    ],
+)
+def test_npm_works_in_the_app_where_it_may_need_more_of_it_than_the_lock(app, package, packages, expected):
+    found = app(package, {"packages": packages})
+    found.check()
+    assert found.needs_its_files is expected
+
+
+def test_links_to_packages_of_the_app_still_lead_there_from_the_layer(module, tmp_path):
+    (tmp_path / "app" / "packages" / "a").mkdir(parents=True)
+    original, moved = tmp_path / "app" / "node_modules", tmp_path / "layer" / "node_modules"
+    (original / "@x").mkdir(parents=True)
+    (original / ".bin").mkdir()
+    (original / "@x" / "a").symlink_to("../../packages/a")
+    (original / ".bin" / "b").symlink_to("../b/cli.js")
+    moved.parent.mkdir()
+    original.rename(moved)
+    module("buildpack").lead_to_app(moved, original)
+    assert (moved / "@x" / "a").readlink() == tmp_path / "app" / "packages" / "a"
+    assert str((moved / ".bin" / "b").readlink()) == "../b/cli.js"
 
 
 def test_only_what_npm_installs_by_decides_over_the_layer(app):
     digest = app({"dependencies": {"a": "1"}, "scripts": {"start": "node x"}}).digest
     assert app({"dependencies": {"a": "1"}, "scripts": {"start": "node y"}, "version": "2"}).digest == digest
     assert app({"dependencies": {"a": "2"}}).digest != digest
-    assert app({"dependencies": {"a": "1"}, "scripts": {"postinstall": "node z"}}).digest != digest
     assert app({"dependencies": {"a": "1"}}, lock={**LOCK, "packages": {}}).digest != digest
     assert app({"dependencies": {"a": "1"}}, **{".npmrc": "ignore-scripts=true\n"}).digest != digest
 
@@ -147,8 +197,18 @@ def test_the_bill_of_materials_has_what_npm_installed(app, tmp_path):
         ({"package.json": "[]", "package-lock.json": "{}"}, "package.json is no JSON object"),
         ({"package.json": '{"dependencies": {"a": "1"}}', "package-lock.json": "{}"}, "npm 6 or older"),
         (
-            {"package.json": "{}", "package-lock.json": '{"packages": {"node_modules/a": {"link": true}}}'},
-            "own directory: node_modules/a",
+            {
+                "package.json": "{}",
+                "package-lock.json": '{"packages": {"node_modules/a": {"resolved": "../a", "link": true}}}',
+            },
+            "from outside of the app's directory: node_modules/a",
+        ),
+        (
+            {
+                "package.json": "{}",
+                "package-lock.json": '{"packages": {"node_modules/a": {"resolved": "file:../a.tgz"}}}',
+            },
+            "from outside of the app's directory: node_modules/a",
         ),
     ],
 )
@@ -276,6 +336,28 @@ def test_the_start_script_is_the_process_itself_where_it_can_be(module, node, tm
     [process] = context.launch.table()["processes"]
     assert process["command"] == ["sh", "-c", command]
     assert process["default"] is True
+
+
+@pytest.mark.parametrize(
+    ("scripts", "command"),
+    [
+        ({"prestart": "node migrate.js"}, "node migrate.js && exec node server.js"),
+        ({"prestart": "cd db; node x", "start": "A=b node x"}, "(cd db; node x\n) && (A=b node x\n)"),
+        ({"poststart": "node bye.js"}, "node server.js && exec node bye.js"),
+    ],
+)
+def test_what_npm_start_runs_around_the_start_script_is_run(module, node, tmp_path, app, scripts, command):
+    found = app({"scripts": scripts}, **{"server.js": ""})
+    context = bp.BuildContext.at(root=node, app_dir=tmp_path, layers_dir=tmp_path / "layers")
+    module("buildpack").add_process(context, found)
+    [process] = context.launch.table()["processes"]
+    assert process["command"] == ["sh", "-c", command]
+
+
+def test_an_app_without_scripts_needs_no_shell(module, node, tmp_path, app):
+    context = bp.BuildContext.at(root=node, app_dir=tmp_path, layers_dir=tmp_path / "layers")
+    module("buildpack").add_process(context, app({}, **{"server.js": ""}))
+    assert context.launch.table()["processes"][0]["command"] == ["node", "server.js"]
 
 
 def test_modules_of_the_app_itself_give_way_to_the_layer(module, tmp_path, capsys):
