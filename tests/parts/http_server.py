@@ -125,6 +125,9 @@ class LoopbackServer:
     raises what went wrong inside `answer` other than a client that went away.
     """
 
+    address = "127.0.0.1"
+    """Where it listens, for tests that need another address of this host."""
+
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self.log: list[SeenRequest] = []
         self.most_at_once = 0
@@ -143,7 +146,7 @@ class LoopbackServer:
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self._port}"
+        return f"{self.address}:{self._port}"
 
     @property
     def url(self) -> str:
@@ -220,7 +223,7 @@ class _Server(ThreadingHTTPServer):
         self.resets: set[socket.socket] = set()
         self._tls = tls
         self._open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__((owner.address, port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, object]:
         connection, address = super().get_request()

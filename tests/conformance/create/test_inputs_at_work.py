@@ -2,10 +2,13 @@
 
 import io
 import shutil
+import socket
 import tarfile
 import tomllib
 
 import pytest
+
+from parts.fault_proxy import FaultProxy
 
 ORDER = '[[order]]\n[[order.group]]\nid = "a/b"\nversion = "1"\n'
 EXTENSION = 'api = "0.10"\n[extension]\nid = "x"\nversion = "1"\n'
@@ -167,3 +170,31 @@ def test_no_layer_and_no_sbom_comes_back_where_layers_are_to_be_skipped(builds, 
     assert (builds.place.layers / "sbom").exists()
     assert builds.one("restorer").code == 0
     assert "kept/data" in found(builds.one("builder"))
+
+
+@pytest.fixture
+def elsewhere(builds, registry):
+    """The name of the app image by an address of this host that is not loopback's, where TLS is expected."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this host has no address but loopback's")
+        address = probe.getsockname()[0]
+    proxy = FaultProxy(registry.host)
+    proxy.address = address
+    with proxy:
+        yield f"{proxy.host}/{builds.name('app').partition('/')[2]}"
+
+
+@pytest.mark.requirement("PLAT-ANA-005", "PLAT-RES-008", "PLAT-EXP-010", "PLAT-REB-005", "PLAT-CRE-006")
+@pytest.mark.parametrize("phase", ["analyzer", "restorer", "exporter", "rebaser", "creator"])
+def test_a_registry_without_tls_has_to_be_named(builds, elsewhere, phase):
+    builds.five()
+    named = ("-insecure-registry", elsewhere.partition("/")[0])
+    given = {"restorer": ("-cache-image", elsewhere), "rebaser": ("-run-image", builds.name("run"), elsewhere)}
+    refused = builds.one(phase, *given.get(phase, (elsewhere,)))
+    assert "name it in -insecure-registry" in refused.output
+    assert (refused.code == 0) is (phase == "restorer")  # it goes on without the cache
+    done = builds.one(phase, *named, *given.get(phase, (elsewhere,)))
+    assert (done.code, "Skipping restore" in done.output) == (0, False), done.output
