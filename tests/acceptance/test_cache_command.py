@@ -141,6 +141,15 @@ def test_du_lists_caches_images_and_builds_with_size_and_age(lifecycle, kept):
     assert text.endswith(" in all\n")
 
 
+def test_a_cache_that_no_build_has_written_yet_is_as_old_as_its_directory(lifecycle, kept):
+    (cache,) = (Path(row["path"]) for row in kept if row["kind"] == "cache" and row["age"] < WEEK)
+    (cache.parent / "begun").mkdir()
+    (begun,) = (row for row in keep(lifecycle) if row["path"] == str(cache.parent / "begun"))
+    assert begun["age"] < WEEK
+    lifecycle("cache", "prune", "--older-than", "3d")
+    assert (cache.parent / "begun").is_dir()
+
+
 def test_prune_removes_what_it_said_it_would(lifecycle, kept):
     dry = json.loads(lifecycle("cache", "prune", "--older-than", "3d", "--dry-run", "--json").stdout)
     assert keep(lifecycle) != []

@@ -151,10 +151,10 @@ def _each(kind: str, root: Path, pattern: str, *, mark: str) -> Iterator[Kept]:
         directory = path.parent if path.name == "index.json" else path
         if not directory.is_dir() or directory.is_symlink():
             continue
-        try:
-            used = max((directory / mark).stat().st_mtime, directory.stat().st_mtime)
-        except OSError:
-            used = 0.0
+        used = 0.0
+        for each in (directory, directory / mark):  # what a first build has begun has no mark yet
+            with contextlib.suppress(OSError):
+                used = max(used, each.stat().st_mtime)
         yield Kept(kind, str(directory.relative_to(root)), directory, _size(directory), used)
 
 
