@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -96,7 +97,8 @@ class Recorder:
         status = self.run(command, output=heard)
         plan = ""
         if Path(command.argv[0]).name == "detect":
-            plan = Path(command.argv[2]).read_bytes().decode(errors="replace")
+            with suppress(OSError):  # what it made of the file is for detection to judge
+                plan = Path(command.argv[2]).read_bytes().decode(errors="replace")
         call = Call(command, status, Log.of(b"".join(chunks)), plan)
         self.calls.append(call)
         self.on_call(call)

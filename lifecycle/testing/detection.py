@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from lifecycle.errors import InvalidFileError
 from lifecycle.files.codec import parse_toml
+from lifecycle.files.explanation import explain
 from lifecycle.model.plan import BuildPlan, Plan
 
 if TYPE_CHECKING:
@@ -88,12 +91,11 @@ class Detection:
     @property
     def plan(self) -> WrittenPlan:
         """The build plan of the first buildpack."""
-        return self.plan_of(next(iter(self.calls)))
+        return _written(self._first, next(iter(self.calls)))
 
     def plan_of(self, buildpack_id: str) -> WrittenPlan:
         """Return the build plan of a buildpack; raise ``InvalidFileError`` for one that is malformed."""
-        text = self.calls[buildpack_id].plan
-        return WrittenPlan(BuildPlan.model_validate(parse_toml(text, where=f"build plan of {buildpack_id}")), text)
+        return _written(self.calls[buildpack_id], buildpack_id)
 
     @property
     def buildpacks(self) -> list[str]:
@@ -116,6 +118,15 @@ class Detection:
 
     def __repr__(self) -> str:
         return f"<detection {'passed' if self.passed else 'failed'}\n{self.report}\n>"
+
+
+def _written(call: Call, buildpack_id: str) -> WrittenPlan:
+    where = f"build plan of {buildpack_id}"
+    table = parse_toml(call.plan, where=where)
+    try:
+        return WrittenPlan(BuildPlan.model_validate(table), call.plan)
+    except ValidationError as error:
+        raise explain(error, where, table) from error
 
 
 def report_of(attempts: Iterable[Attempt]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -148,9 +149,9 @@ class Unpacked:
     def running(self, process: str | None, args: Sequence[str], env: Mapping[str, str]) -> Iterator[Running]:
         """Start a process and end it, with its children, after the block."""
         command = self.command(process, args, env)
-        path = self.root / "log"
+        descriptor, path = tempfile.mkstemp(prefix="log-", dir=self.root)
         with (
-            path.open("wb") as log,
+            os.fdopen(descriptor, "wb") as log,
             subprocess.Popen(
                 command.argv,
                 cwd=command.cwd,
@@ -162,7 +163,7 @@ class Unpacked:
             ) as started,
         ):
             try:
-                yield Running(started, path)
+                yield Running(started, Path(path))
             finally:
                 _end(started)
 

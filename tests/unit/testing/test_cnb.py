@@ -10,6 +10,7 @@ from lifecycle.errors import (
     BuildError,
     BuildpackBuildError,
     BuildpackDetectError,
+    InvalidFileError,
     InvalidInputError,
     LaunchError,
     NoGroupDetectedError,
@@ -179,6 +180,18 @@ def test_a_server_runs_while_it_is_tested(cnb, made):
     assert web.exit_code == -15
 
 
+def test_servers_that_run_together_have_each_their_own_log(cnb, made):
+    process = 'command = ["sh", "-c", "echo ready; exec sleep 600"]\n'
+    text = f'[[processes]]\ntype = "web"\n{process}[[processes]]\ntype = "job"\n{process}'
+    image = cnb.build(made(build=f"#!/bin/sh\ncat > $1/launch.toml <<'END'\n{text}END\n")).export()
+    with image.running("web") as web:
+        web.wait_for("ready")
+        with image.running("job") as job:
+            job.wait_for("ready")
+            assert (web.log, job.log) == ("ready\n", "ready\n")
+            assert web.path != job.path
+
+
 def test_a_server_that_ends_is_told_with_its_log(cnb, made):
     process = '[[processes]]\ntype = "web"\ncommand = ["sh", "-c", "echo no port; exit 3"]\n'
     root = made(build=f"#!/bin/sh\ncat > $1/launch.toml <<'END'\n{process}END\n")
@@ -216,6 +229,21 @@ def test_detection_tells_status_plan_and_log(cnb, made):
     failed = cnb.detect(root)
     assert not failed
     assert failed.exit_code == 100
+
+
+@pytest.mark.parametrize(
+    ("plan", "problem"), [("provides = 1", "provides: expected an array"), ("provides =", "line 1")]
+)
+def test_a_plan_that_is_malformed_is_told(cnb, made, plan, problem):
+    detection = cnb.detect(made(detect=f"#!/bin/sh\necho '{plan}' >$2\n"))
+    with pytest.raises(InvalidFileError, match=f"build plan of test/made: .*{problem}"):
+        _ = detection.plan
+
+
+def test_a_detect_that_removes_its_plan_is_told_as_detection_tells_it(cnb, made):
+    detection = cnb.detect(made(detect='#!/bin/sh\nrm "$2"\n'))
+    assert not detection.passed
+    assert "plan.toml: does not exist" in detection.report
 
 
 def test_a_group_that_does_not_pass_is_explained(cnb):
