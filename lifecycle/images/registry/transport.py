@@ -302,7 +302,7 @@ def _error(error: BaseException, host: str) -> RegistryError:
                 return RegistryConnectionError(
                     f"{host} does not speak TLS",
                     host=host,
-                    remedy="if it is a registry without TLS, name it in -insecure-registry",
+                    remedy="if it is a registry without TLS, name it in --insecure-registry",
                 )
             case ssl.SSLError() if "CERTIFICATE" in str(cause.reason) or "UNKNOWN_CA" in str(cause.reason):
                 return RegistryTlsError(

@@ -194,7 +194,7 @@ def test_a_registry_without_tls_has_to_be_named(builds, elsewhere, phase):
     named = ("-insecure-registry", elsewhere.partition("/")[0])
     given = {"restorer": ("-cache-image", elsewhere), "rebaser": ("-run-image", builds.name("run"), elsewhere)}
     refused = builds.one(phase, *given.get(phase, (elsewhere,)))
-    assert "name it in -insecure-registry" in refused.output
+    assert "name it in --insecure-registry" in refused.output
     assert (refused.code == 0) is (phase == "restorer")  # it goes on without the cache
     done = builds.one(phase, *named, *given.get(phase, (elsewhere,)))
     assert (done.code, "Skipping restore" in done.output) == (0, False), done.output
