@@ -12,11 +12,13 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.files.atomic import sync_directory
+from lifecycle.files.regular_file import NotAFileError
 from lifecycle.files.work_dir import remove_abandoned
 
 if TYPE_CHECKING:
@@ -33,10 +35,16 @@ _RENAMEAT2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of the directory ``path``; a killed holder loses it."""
+    """Hold the lock of the directory ``path``; a killed holder loses it.
+
+    Raises ``OSError`` where it can't be had, ``NotAFileError`` for what is no file in its place.
+    """
     # Read-only, because a former process may have made the file as another user.
-    descriptor = os.open(path / _LOCK, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    flags = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path / _LOCK, flags, 0o666)
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise NotAFileError(errno.EINVAL, "is not a file", path / _LOCK)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -30,6 +30,7 @@ from lifecycle.cache.directories import (
 from lifecycle.errors import CacheEntryNotFoundError, CacheError, VerificationError
 from lifecycle.files.atomic import sync_directory
 from lifecycle.files.regular_file import open_regular
+from lifecycle.images.stored_image import MAX_DOCUMENT
 from lifecycle.model.label_text import read_cache_metadata
 from lifecycle.model.lifecycle_metadata import CacheMetadata
 from lifecycle.oci.digest import is_digest
@@ -73,16 +74,27 @@ class VolumeCache:
 
     def metadata(self) -> CacheMetadata:
         """Return what the cache says of itself; unreadable or missing is empty."""
-        path = self._committed / METADATA_NAME
         try:
-            with open_regular(path) as file:
-                return read_cache_metadata(file.read().decode("utf-8", errors="replace"))
-        except FileNotFoundError:
-            return CacheMetadata()
+            data = self.metadata_bytes()
+            return CacheMetadata() if data is None else read_cache_metadata(data.decode("utf-8", errors="replace"))
         except (OSError, ValueError) as error:
             _LOG.warning("Ignoring cache '%s' because its metadata is corrupt", self.name)
-            _LOG.debug("%s: %s", path, error)
+            _LOG.debug("%s: %s", self._committed / METADATA_NAME, error)
             return CacheMetadata()
+
+    def metadata_bytes(self) -> bytes | None:
+        """Return the file of what the cache says of itself, ``None`` if there is none.
+
+        Raises ``OSError``, and ``ValueError`` for one that is larger than a configuration with such a label may be.
+        """
+        try:
+            with open_regular(self._committed / METADATA_NAME) as file:
+                data = file.read(MAX_DOCUMENT + 1)
+        except FileNotFoundError:
+            return None
+        if len(data) > MAX_DOCUMENT:
+            raise ValueError(f"has more than {MAX_DOCUMENT} bytes")
+        return data
 
     def layer(self, diff_id: DiffId) -> Iterator[bytes]:
         """Yield the tar of a layer, verified while it is read."""
@@ -110,7 +122,7 @@ class VolumeCache:
                 remove_abandoned_staging(self._path)
                 return VolumeTransaction(self._committed, Staging(self._path), self._progress)
         except OSError as error:
-            raise CacheError(f"can't be written: {error.strerror}", where=self._path) from error
+            raise CacheError(f"can't be written: {error.strerror}", where=error.filename or self._path) from error
 
 
 class VolumeTransaction:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.volume import METADATA_NAME, VolumeCache
 from lifecycle.errors import CacheError, CorruptImageError
-from lifecycle.files.regular_file import open_regular
 from lifecycle.model.label_text import read_cache_metadata
 from lifecycle.oci.digest import DiffId, digest_of
 from lifecycle.progress import NO_PROGRESS
@@ -68,11 +67,10 @@ def open_volume(path: Path, *, progress: Progress = NO_PROGRESS) -> VolumeSource
     cache = VolumeCache(path, progress=progress)
     metadata = path / "committed" / METADATA_NAME
     try:
-        with open_regular(metadata) as file:
-            data = file.read()
+        data = cache.metadata_bytes()
+        if data is None:
+            return None
         said = read_cache_metadata(data.decode("utf-8", errors="replace"))
-    except FileNotFoundError:
-        return None
     except OSError as error:
         raise CacheError(f"can't be read: {error.strerror}", where=metadata) from error
     except ValueError as error:

@@ -13,7 +13,7 @@ import pytest
 from lifecycle.cache import directories
 from lifecycle.cache.sources.volume import open_volume
 from lifecycle.cache.volume import METADATA_NAME, VolumeCache
-from lifecycle.errors import CacheEntryNotFoundError, CacheError, VerificationError
+from lifecycle.errors import CacheEntryNotFoundError, CacheError, CorruptImageError, VerificationError
 from lifecycle.model.layer import Store
 from lifecycle.model.lifecycle_metadata import BuildpackLayer, BuildpackLayers, CacheMetadata, LayerSha
 from lifecycle.oci.digest import DiffId
@@ -47,6 +47,26 @@ OLD, NEW = Tar(b"old" * 5000), Tar(b"new" * 5000)
 
 def file_of(path, tar):
     return path / "committed" / f"{tar.diff_id}.tar"
+
+
+def test_metadata_that_grew_beyond_all_labels_is_not_read_whole(tmp_path):
+    cache = VolumeCache(tmp_path)
+    fill(cache, OLD)
+    with (tmp_path / "committed" / METADATA_NAME).open("r+b") as file:
+        file.truncate(1 << 40)
+    assert cache.metadata() == CacheMetadata()
+    with pytest.raises(CorruptImageError, match="can't be understood"):
+        open_volume(tmp_path)
+
+
+def test_a_named_pipe_in_the_place_of_the_lock_is_told_by_who_writes(tmp_path):
+    fill(VolumeCache(tmp_path), OLD)
+    (tmp_path / ".lock").unlink()
+    os.mkfifo(tmp_path / ".lock")
+    cache = VolumeCache(tmp_path)
+    assert b"".join(cache.layer(OLD.diff_id)) == OLD.data
+    with pytest.raises(CacheError, match=r"/\.lock: can't be written: is not a file"):
+        cache.begin()
 
 
 def test_a_named_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
