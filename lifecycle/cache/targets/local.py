@@ -7,16 +7,17 @@ readers see the old cache or the new one.
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from lifecycle.cache.sources.blobs import LayoutBlobs
+from lifecycle.cache.sources.blobs import LayoutBlobs, document
 from lifecycle.cache.sources.buildkit import read_builds
 from lifecycle.cache.targets.buildkit_manifest import read_cache_manifest
 from lifecycle.cache.targets.contents import documents, prepare
 from lifecycle.cache.targets.merging import merged
-from lifecycle.errors import CacheError, CorruptImageError, LifecycleError
+from lifecycle.errors import CacheError, ImageError, LifecycleError
 from lifecycle.files.atomic import write_atomic
 from lifecycle.files.work_dir import work_directory
 from lifecycle.images.layout import locked_layout
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from lifecycle.cache.targets.cache_index import CachedBuild
     from lifecycle.cache.targets.contents import TargetOptions
     from lifecycle.oci.digest import Digest
+
+_LOG = logging.getLogger(__name__)
 
 DEFAULT_TAG: Final = "latest"
 
@@ -80,9 +83,9 @@ def _builds(files: DirectoryFiles, found: Sequence[Descriptor]) -> tuple[CachedB
         return ()
     blobs = LayoutBlobs(files)
     try:
-        data = b"".join(blobs.chunks(found[0]))
-        builds = read_builds(data, name=files.where, blobs=blobs)
-    except (CacheError, CorruptImageError):
+        builds = read_builds(document(blobs, found[0]), name=files.where, blobs=blobs)
+    except (CacheError, ImageError) as error:
+        _LOG.warning("Not merging with the cache that is there: %s", error)
         return ()
     return tuple(build for build in builds if all(blobs.has(blob) for _, blob in build.layers()))
 

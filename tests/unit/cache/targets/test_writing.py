@@ -291,6 +291,15 @@ def test_a_reset_while_others_export_takes_nothing_that_is_listed(tmp_path):
     assert texts(opened_layout(tmp_path / "cache", "mine")) == ["last"]
 
 
+def test_merging_with_a_damaged_cache_in_a_directory_replaces_it_with_a_warning(tmp_path, caplog):
+    digest = export_to_layout(tmp_path / "cache", exported(tmp_path / "blobs", "old"), MAX)
+    (tmp_path / "cache" / blob_name(digest)).write_bytes(b"{")
+    for _ in range(2):
+        found = export_to_layout(tmp_path / "cache", exported(tmp_path / "blobs", "new", name="two"), MAX, merge=True)
+        assert found != digest
+    assert caplog.text.count("Not merging with the cache that is there") == 1
+
+
 def test_a_directory_that_may_not_be_written_is_told(tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(LifecycleError, match="can't be written"):
