@@ -161,8 +161,14 @@ class Collector:
             manifests = {*found.stored, *(made.note for made in found.made)}
             blobs = set(manifests)
             for digest in manifests:
-                if (data := repository.record(digest)) is not None:
-                    manifest = read_manifest(data, where=f"{repository.name}@{digest}")
+                try:
+                    data = repository.record(digest)
+                    manifest = None if data is None else read_manifest(data, where=f"{repository.name}@{digest}")
+                except _UNREADABLE as error:
+                    # Nobody can have its blobs; who publishes it again asks for each of them.
+                    _LOG.warning("Not a record: %s", error)
+                    continue
+                if manifest is not None:
                     blobs |= {manifest.config.digest, *(layer.digest for layer in manifest.layers)}
             return blobs
 

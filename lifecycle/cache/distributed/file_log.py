@@ -88,6 +88,13 @@ class FileLog:
         except OSError as error:
             raise CacheError(f"can't be removed: {error.strerror}", where=self._path / name) from error
 
+    def remove_leftovers(self, *, before: float) -> None:
+        """Remove what killed processes left on their way to a name before that time; raise ``OSError``."""
+        for path in self._path.glob(f"{_TEMPORARY}*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.lstat().st_mtime <= before:
+                    path.unlink()
+
 
 def read_manifest_file(path: Path) -> bytes | None:
     """Return the manifest that a file holds, ``None`` if it isn't there.

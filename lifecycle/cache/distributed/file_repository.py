@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.file_log import FileLog, read_manifest_file
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 18
 _PREFIX = "sha256:"
+_READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""Why a file that can be read can't be marked as asked for: it is another user's, or mounted so."""
 
 
 class FileRepository:
@@ -46,12 +49,12 @@ class FileRepository:
         try:
             if path.stat().st_size != blob.size:
                 return False
-            with contextlib.suppress(PermissionError):
-                os.utime(path)
+            os.utime(path)
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
+            if error.errno not in _READ_ONLY:
+                raise CacheError(f"can't be read: {error.strerror}", where=self._path) from error
         return True
 
     def names(self) -> frozenset[str]:
@@ -75,7 +78,8 @@ class FileRepository:
         ``referenced`` is called after the blobs were listed.  Returns how many went, and their bytes.
         """
         try:
-            old = [each for each in self._files() if each.stat().st_mtime <= before]
+            self._tags.remove_leftovers(before=before)
+            old = [each for each in self._files() if _is_older(each, before)]
             kept = {digest.removeprefix(_PREFIX) for digest in referenced()}
             sizes = [self._removed(path, before) for path in old if path.name not in kept]
         except OSError as error:
@@ -89,12 +93,16 @@ class FileRepository:
     def _removed(self, path: Path, before: float) -> int | None:
         """Remove a file by way of another name, from which it comes back if somebody asked for it meanwhile."""
         aside = path.with_name(f".new-{secrets.token_hex(8)}")
-        path.rename(aside)
-        status = aside.stat()
+        try:
+            path.rename(aside)
+            status = aside.stat()
+        except FileNotFoundError:
+            # Another collector was here before.
+            return None
         if status.st_mtime > before:
             aside.rename(path)
             return None
-        aside.unlink()
+        aside.unlink(missing_ok=True)
         return status.st_size
 
     def put_blob(self, blob: Descriptor, open_chunks: Callable[[], Iterator[bytes]]) -> None:
@@ -154,3 +162,12 @@ class FileRepository:
 
     def _file(self, digest: str) -> Path:
         return self._blobs / digest.removeprefix(_PREFIX)
+
+
+def _is_older(path: Path, before: float) -> bool:
+    """Say whether a file is there, and of a time no later than ``before``: those of builders come and go."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_mtime <= before

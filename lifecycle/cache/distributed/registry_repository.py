@@ -6,6 +6,7 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from lifecycle.cache.distributed.file_log import FileLog
 from lifecycle.cache.distributed.propose import check_no_votes, check_way
 from lifecycle.cache.distributed.registry_log import RegistryLog
 from lifecycle.cache.distributed.retention_tags import Made, read_retention_tag
@@ -120,7 +121,12 @@ class RegistryRepository:
         return mend(self.tags)
 
     def sweep(self, referenced: Callable[[], set[Digest]], *, before: float) -> tuple[int, int]:  # noqa: ARG002
-        """Remove nothing: a registry collects blobs itself."""
+        """Remove no blobs: a registry collects them itself."""
+        if isinstance(self._names, FileLog):
+            try:
+                self._names.remove_leftovers(before=before)
+            except OSError as error:
+                raise CacheError(f"can't be removed: {error.strerror}", where=error.filename) from error
         return 0, 0
 
     def _mark(self) -> None:

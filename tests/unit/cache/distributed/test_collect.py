@@ -14,7 +14,7 @@ from lifecycle.cache.distributed.deciding_registry import read_first
 from lifecycle.cache.distributed.file_repository import FileRepository
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publication import Publication
-from lifecycle.cache.distributed.publish import publish
+from lifecycle.cache.distributed.publish import fetch_publication, publish
 from lifecycle.cache.distributed.registry_log import marker
 from lifecycle.cache.distributed.registry_repository import RegistryRepository
 from lifecycle.cache.distributed.retention import KeepPolicy, Limit, Policy, ReferenceKind
@@ -348,6 +348,19 @@ def test_blobs_go_from_a_directory_unless_somebody_asked_for_them_lately(tmp_pat
     assert done.work.blobs == 4
     assert len(before - {path.name for path in blobs.iterdir()}) == 4
     assert directory.there() == {"kept"}
+
+
+def test_a_record_whose_bytes_are_wrong_keeps_no_blobs_and_ends_no_collection(tmp_path, directory):
+    directory.record("damaged")
+    directory.record("kept")
+    directory.image("app", "damaged", "kept", branch="main")
+    blobs = tmp_path / "shared" / "blobs" / "sha256"
+    (blobs / directory.records["damaged"].removeprefix("sha256:")).write_bytes(b"{")
+    for path in blobs.iterdir():
+        os.utime(path, (1, 1))
+    done = Collector(directory.repository, MAIN, grace=0).run()
+    assert done.work.blobs > 0
+    assert fetch_publication(directory.repository, directory.records["kept"])
 
 
 def test_a_registry_that_deletes_nothing_is_not_touched():
