@@ -37,6 +37,16 @@ def address(base: str, location: str) -> SplitResult | None:
     return found if usable else None
 
 
+def host_of(url: str) -> str:
+    """Return ``host[:port]`` of a URL as it may be shown: registries may give out URLs with a user's password."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def showable(location: str) -> str:
+    """Return what a registry gave out as an address, without what may be a password or a signature."""
+    return location.partition("?")[0].rpartition("@")[2]
+
+
 def errors_of(response: Response) -> tuple[tuple[str, str], ...]:
     """Read the body and return its errors as pairs of code and message; none if it is of another form."""
     with response:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lifecycle.errors import AccessDeniedError, RegistryBusyError, RegistryConnectionError, RegistryError
-from lifecycle.images.registry.answer import address, own_words
+from lifecycle.images.registry.answer import address, host_of, own_words, showable
 from lifecycle.images.registry.challenge import merge_scopes, read_challenges, read_scopes
 from lifecycle.images.registry.token import (
     LARGEST_ANSWER,
@@ -165,14 +165,14 @@ class Authentication:
         server = address(url, challenge.parameters["realm"])
         if server is None:
             raise RegistryError(
-                f"{endpoint.authority} names {challenge.parameters['realm']!r} as its token server",
+                f"{endpoint.authority} names {showable(challenge.parameters['realm'])!r} as its token server",
                 where=where,
                 host=endpoint.authority,
             )
         realm = server.geturl()
         if server.scheme == "http" and urlsplit(url).scheme == "https" and not credential.anonymous:
             raise RegistryError(
-                f"{endpoint.authority} wants credentials sent to its token server {server.netloc} without TLS",
+                f"{endpoint.authority} wants credentials sent to its token server {host_of(realm)} without TLS",
                 where=where,
                 remedy="the registry has to name an https address as its realm",
                 host=endpoint.authority,
@@ -188,7 +188,7 @@ class Authentication:
         return Authorization(f"Bearer {token.value}", token, fresh)
 
     def _fetch(self, endpoint: Endpoint, request: TokenRequest, *, where: str, scopes: tuple[Scope, ...]) -> Token:
-        server = urlsplit(request.url).netloc
+        server = host_of(request.url)
         _LOG.debug("asking %s for a token for %s", server, " ".join(scope.text for scope in scopes))
         try:
             response = self._ask_server(request, where)

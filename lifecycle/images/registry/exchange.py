@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from lifecycle.errors import RegistryBusyError, RegistryConnectionError, RegistryError
-from lifecycle.images.registry.answer import address, own_words
+from lifecycle.images.registry.answer import address, host_of, own_words, showable
 from lifecycle.images.registry.authentication import Authentication
 from lifecycle.images.registry.retry import TRANSIENT, Attempts, retry_after
 from lifecycle.oci.reference import Reference
@@ -154,15 +154,17 @@ class Exchange:
         before, after = urlsplit(url), address(url, location)
         if after is None:
             raise RegistryError(
-                f"{before.netloc} sends us to {location!r}, which is no web address", where=where, host=before.netloc
+                f"{host_of(url)} sends us to {showable(location)!r}, which is no web address",
+                where=where,
+                host=host_of(url),
             )
         if before.scheme == "https" and after.scheme == "http":
             if before.hostname != after.hostname:
                 raise RegistryError(
-                    f"{before.netloc} sends us from https to http at {after.netloc.rpartition('@')[2]}",
+                    f"{host_of(url)} sends us from https to http at {host_of(after.geturl())}",
                     where=where,
                     remedy="the registry has to name an https address",
-                    host=before.netloc,
+                    host=host_of(url),
                 )
             after = after._replace(scheme="https", netloc=before.netloc)
         return after.geturl()
@@ -173,7 +175,7 @@ class Exchange:
 
     def refused(self, request: Request, response: Response, words: str) -> RegistryError:
         """As ``refusal``, for an answer whose ``words`` are read already."""
-        host = urlsplit(response.url).netloc
+        host = host_of(response.url)
         message = f"{host} answers {response.status} to {request.method} {urlsplit(response.url).path}{words}"
         if response.status not in TRANSIENT:
             return RegistryError(message, where=request.where, host=host, status=response.status)
@@ -271,7 +273,7 @@ class Exchange:
 
     def _settings(self, url: str) -> Endpoint:
         """Return how to connect to a host that a registry sent us to: as if it were one itself."""
-        authority = urlsplit(url).netloc.rpartition("@")[2]
+        authority = host_of(url)
         found = self._hosts.for_push(Reference(authority, "", None, None, ""))
         return replace(found, authority=authority)
 

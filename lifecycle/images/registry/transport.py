@@ -27,6 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from lifecycle import __version__
 from lifecycle.errors import RegistryConnectionError, RegistryError, RegistryTlsError
+from lifecycle.images.registry.answer import host_of
 from lifecycle.images.registry.certs_d import remedy_for
 from lifecycle.images.registry.trust import TlsContexts
 
@@ -273,7 +274,7 @@ def _translated(url: str, body: bytes | Body | None = None) -> Iterator[None]:
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         if isinstance(body, Body) and body.error is not None:
             raise body.error from None
-        raise _error(error, urlsplit(url).netloc.rpartition("@")[2]) from error
+        raise _error(error, host_of(url)) from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

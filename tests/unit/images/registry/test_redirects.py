@@ -233,3 +233,30 @@ def test_no_location_leads_from_https_to_http(location):
         target = client._exchange.follow("https://registry.example/v2/x", location, where="")
         assert urlsplit(target).scheme == "https"
         assert urlsplit(target).hostname
+
+
+def test_no_message_shows_the_password_in_an_address_that_a_registry_gave_out():
+    def answer(exchange):
+        if "/elsewhere" in exchange.path:
+            exchange.answer(403)
+        elif "/token" in exchange.path:
+            exchange.answer(401)
+        elif "/blobs/" in exchange.path:
+            place = f"http://user:s3cret@127.0.0.1:{server._port}/elsewhere?signature=s3cret"
+            exchange.answer(307, headers=[("Location", place)])
+        elif "/tags/" in exchange.path:
+            exchange.answer(307, headers=[("Location", "ftp://user:s3cret@example.com/?signature=s3cret")])
+        else:
+            realm = f"http://user:s3cret@localhost:{server._port}/token"
+            exchange.answer(401, headers=[("WWW-Authenticate", f'Bearer realm="{realm}"')])
+
+    with Scripted(answer) as server, client_of(server) as client:
+        ref = new_repository(server)
+        for ask in (
+            lambda: list(client.blob(ref, blob_of(DATA))),
+            lambda: client.tags(ref),
+            lambda: client.manifest(ref),
+        ):
+            with pytest.raises(RegistryError) as caught:
+                ask()
+            assert "s3cret" not in str(caught.value)
