@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.images.registry.credential import ANONYMOUS, Credential
 from lifecycle.images.registry.credential_helper import ask_helper
-from lifecycle.images.registry.registry_auth import decode_basic, registry_of
+from lifecycle.images.registry.registry_auth import decode_basic, is_header_text, registry_of
 from lifecycle.oci.reference import DEFAULT_REGISTRY
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ class AuthFile:
                 _LOG.warning('%s: auths."%s".auth is not the base64 of user:password; log in again', self.path, key)
                 return ANONYMOUS
             username, password = pair
+        if not is_header_text(entry.get("registrytoken", "")):
+            _LOG.warning('%s: auths."%s".registrytoken is no token; log in again', self.path, key)
+            return ANONYMOUS
         return Credential(
             username=username,
             password=password,

@@ -59,6 +59,8 @@ def header_credential(registry: str, header: str) -> Credential:
     source = VARIABLE
     match scheme.lower():
         case "bearer" if value:
+            if not is_header_text(value):
+                raise InvalidInputError(f'the token for "{registry}" can\'t be sent', where=VARIABLE, remedy=_REMEDY)
             return Credential(registry_token=value, source=source)
         case "x-identity" if value:
             return Credential(identity_token=value, source=source)
@@ -76,6 +78,11 @@ def header_credential(registry: str, header: str) -> Credential:
                 where=VARIABLE,
                 remedy='begin it with "Basic ", "Bearer " or "X-Identity "',
             )
+
+
+def is_header_text(token: str) -> bool:
+    """Say whether a token can stand in a header: RFC 6750 has only ASCII without line ends."""
+    return token.isascii() and token.isprintable()
 
 
 def decode_basic(text: str) -> tuple[str, str] | None:

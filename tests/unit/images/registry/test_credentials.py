@@ -117,7 +117,7 @@ def test_a_variable_that_is_no_object_of_strings_is_refused_without_showing_it(t
     assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("header", ["s3cret", "Basic s3cret!", f"Basic {base64.b64encode(b's3cret').decode()}", "Digest s3cret", "Bearer", ""])  # fmt: skip
+@pytest.mark.parametrize("header", ["s3cret", "Basic s3cret!", f"Basic {base64.b64encode(b's3cret').decode()}", "Digest s3cret", "Bearer", "Bearer s3cret\nx", "Bearer s3cret€", ""])  # fmt: skip
 def test_a_malformed_header_matters_only_to_its_registry(header):
     keychain = default_keychain({"CNB_REGISTRY_AUTH": json.dumps({"a.com": header, "b.com": "Bearer t"})})
     assert keychain.credential("b.com").registry_token == "t"
@@ -163,6 +163,14 @@ def test_an_entry_of_dockers_file(user, home, entry, expected):
     found = default_keychain(user).credential("example.com")
     assert what(found) == expected
     assert found.source == f"auths of {path}"
+
+
+@pytest.mark.parametrize("token", ["s3cret\nx", "s3cret€"])
+def test_a_token_that_no_header_can_hold_is_a_warning_that_does_not_show_it(user, home, caplog, token):
+    path = docker_config(home, {"auths": {"example.com": {"registrytoken": token}}})
+    assert default_keychain(user).credential("example.com").anonymous
+    assert f'{path}: auths."example.com".registrytoken is no token' in caplog.text
+    assert "s3cret" not in caplog.text
 
 
 @pytest.mark.parametrize("entry", [{}, {"auth": ""}, {"auth": basic("", "")}, {"email": "a@b"}, None, [], "text"])
