@@ -8,6 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import CorruptImageError, ImageError, ImageNotFoundError
+from lifecycle.files.regular_file import open_regular
 from lifecycle.layers.blob import LONGEST_MAGIC, packing
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class DirectoryFiles:
     def chunks(self, name: str) -> Iterator[bytes]:
         """Yield the bytes of a file."""
         try:
-            with (self._path / name).open("rb") as file:
+            with open_regular(self._path / name) as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
         except FileNotFoundError as error:
@@ -80,7 +81,8 @@ class ArchiveFiles:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            with open_regular(path) as file:
+                self._descriptor = os.dup(file.fileno())
         except FileNotFoundError as error:
             raise ImageNotFoundError("does not exist", where=path) from error
         except OSError as error:
@@ -104,7 +106,10 @@ class ArchiveFiles:
             raise CorruptImageError(f"lacks {name}", where=self._path)
         offset, left = self._members[name]
         while left:
-            chunk = os.pread(self._descriptor, min(CHUNK, left), offset)
+            try:
+                chunk = os.pread(self._descriptor, min(CHUNK, left), offset)
+            except OSError as error:
+                raise ImageError(f"can't be read: {error.strerror}", where=self._path) from error
             if not chunk:
                 raise CorruptImageError("is cut short", where=self._path)
             yield chunk

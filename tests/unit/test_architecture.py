@@ -28,7 +28,7 @@ ALLOWED = {
     "layers": {"errors", "oci"},
     "rootfs": {"errors", "rules.extensions", "files.ownership", "layers"},
     "executables": {"errors", "model", "rules", "files"},
-    "images": {"errors", "oci", "model", "layers", "files.atomic", "files.work_dir", "__version__"},
+    "images": {"errors", "oci", "model", "layers", "files.atomic", "files.regular_file", "files.work_dir", "__version__"},
     "cache": {"errors", "oci", "model", "rules", "layers", "images", "files"},
     "phases": {
         "errors", "oci", "model", "rules", "files", "layers", "executables", "images.store", "images.scratch",

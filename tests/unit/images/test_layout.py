@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from lifecycle.errors import CorruptImageError, ImageError, VerificationError
+from lifecycle.images.archive import ArchiveStore
+from lifecycle.images.docker_archive import DockerArchiveStore
 from lifecycle.images.image_platform import ImagePlatform
 from lifecycle.images.layout import DirectoryStore, LayoutStore, locate
 from lifecycle.images.scratch import scratch_image
@@ -493,3 +495,21 @@ def test_blobs_are_gzipped_once_and_linked(directory, tmp_path, tar, new_image):
     path = blob_path(image, image.manifest.layers[0])
     assert gzip.decompress(path.read_bytes()) == layer.data
     assert path.stat().st_ino == new.layers[0].path.stat().st_ino
+
+
+@pytest.mark.parametrize("name", ["index.json", "blob"])
+def test_a_named_pipe_in_the_place_of_a_file_is_told_and_nobody_waits_for_its_other_end(tmp_path, name):
+    base = scratch_image(architecture="amd64")
+    written = DirectoryStore(tmp_path).write(NewImage(None, (), base.config), ["x"])
+    place = tmp_path / (name if name != "blob" else f"blobs/sha256/{written.image_id.removeprefix('sha256:')}")
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(ImageError, match=f"{place}: can't be read: is not a file"):
+        DirectoryStore(tmp_path).find("x")
+
+
+@pytest.mark.parametrize("store", [ArchiveStore, DockerArchiveStore])
+def test_a_named_pipe_is_no_archive(tmp_path, store):
+    os.mkfifo(tmp_path / "x.tar")
+    with pytest.raises(ImageError, match="can't be read: is not a file"):
+        store(tmp_path / "x.tar").find("")
