@@ -117,12 +117,8 @@ def connect(environment: Mapping[str, str], *, before_drop: bool = False) -> Dae
         asked["DOCKER_TLS_VERIFY"] = environment["DOCKER_TLS_VERIFY"]
     try:
         url = str(parse_host(host, tls=_wants_tls(environment)))
-    except DockerException as error:
-        raise DaemonError(
-            "is not the address of a daemon",
-            where=f"DOCKER_HOST={host}",
-            remedy="write it as unix:///path/of/docker.sock or tcp://host:port",
-        ) from error
+    except (DockerException, ValueError) as error:
+        raise _no_address(host) from error
     try:
         settings = kwargs_from_env(asked)
     except DockerException as error:
@@ -205,6 +201,14 @@ def _wants_tls(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("DOCKER_TLS_VERIFY") or environment.get("DOCKER_CERT_PATH"))
 
 
+def _no_address(host: str) -> DaemonError:
+    return DaemonError(
+        "is not the address of a daemon",
+        where=f"DOCKER_HOST={host}",
+        remedy="write it as unix:///path/of/docker.sock or tcp://host:port",
+    )
+
+
 def _knock(url: str, host: str, environment: Mapping[str, str]) -> None:
     """Raise an error that says what to do if nobody listens at ``url``."""
     try:
@@ -222,6 +226,8 @@ def _knock(url: str, host: str, environment: Mapping[str, str]) -> None:
             where=host,
             remedy="add the user to the group that owns the socket, or name a socket of its own in DOCKER_HOST",
         ) from error
+    except UnicodeError as error:  # a name that no host can have
+        raise _no_address(host) from error
     except OSError as error:
         raise DaemonError(
             f"no container daemon can be reached there: {error.strerror or error}",

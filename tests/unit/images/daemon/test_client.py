@@ -55,6 +55,8 @@ def test_a_socket_of_another_user_is_told(tmp_path):
         ("ssh://me@there", "ssh is not supported; forward the socket with 'ssh -N -L"),
         ("tcp://", "is not the address of a daemon; write it as unix:///path/of/docker.sock or tcp://host:port"),
         ("gopher://x", "is not the address of a daemon"),
+        ("tcp://a..b:2375", "is not the address of a daemon"),
+        ("tcp://localhost:99999", "is not the address of a daemon"),
     ],
 )
 def test_an_address_that_can_not_be_used_is_told(host, problem):
