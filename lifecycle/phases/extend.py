@@ -212,10 +212,15 @@ class _Extension:
         made: list[tuple[DiffId, str]] = []
         for step in applied.steps:
             before = (*self.diff_ids, *(diff_id for diff_id, _ in made))
-            where = f"{dockerfile.path}:{step.instruction.line}"
+            instruction = step.instruction
+            where = (
+                f"{dockerfile.path}: {instruction.place}"
+                if instruction.trigger
+                else f"{dockerfile.path}:{instruction.line}"
+            )
             previous, result = self.runner.carry_out(step, context, previous=previous, layers=before, where=where)
             if result.blob is not None:
-                made.append((result.blob.diff_id, str(step.instruction)))
+                made.append((result.blob.diff_id, str(instruction)))
                 self.layers.append(result.blob)
         return made
 

@@ -17,8 +17,8 @@ _FIRST_WORD = re.compile(r"(\S+)(?:\s+(.*))?\Z", re.DOTALL)
 
 
 def refused(instruction: Instruction, problem: str) -> DockerfileError:
-    """Return the error for an instruction, which says in which line it is."""
-    return DockerfileError(f"line {instruction.line}: {instruction.keyword} {problem}")
+    """Return the error for an instruction, which says where it is."""
+    return DockerfileError(f"{instruction.place}: {instruction.keyword} {problem}")
 
 
 def take_flags(instruction: Instruction, known: frozenset[str]) -> tuple[list[tuple[str, str]], str]:

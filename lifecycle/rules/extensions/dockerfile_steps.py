@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.rules.extensions.dockerfile_arguments import json_list, names_with_values, refused, take_flags, words
-from lifecycle.rules.extensions.dockerfile_syntax import DockerfileError
+from lifecycle.rules.extensions.dockerfile_syntax import DockerfileError, parse_triggers
 from lifecycle.rules.extensions.dockerfile_words import WordError, expand, expand_content, split
 from lifecycle.rules.extensions.healthcheck import healthcheck
 from lifecycle.rules.extensions.run_mounts import empty_directories
@@ -112,12 +112,18 @@ class Applied:
 def evaluate(
     dockerfile: Dockerfile, config: Mapping[str, Any], build_args: Mapping[str, str], *, author: str = ""
 ) -> Applied:
-    """Say what a Dockerfile of one stage does to an image with that run configuration; raise ``DockerfileError``."""
-    evaluation = _Evaluation(dict(config), build_args, dockerfile.escape, author)
+    """Say what a Dockerfile of one stage does to an image with that run configuration; raise ``DockerfileError``.
+
+    The image's ``OnBuild`` comes first, and is gone then.  Reference: the Dockerfile reference, "ONBUILD"; kaniko too.
+    """
+    run = dict(config)
+    triggers = parse_triggers(run.pop("OnBuild", None) or ())
+    evaluation = _Evaluation(run, build_args, dockerfile.escape, author)
     if len(dockerfile.stages) > 1:
         raise DockerfileError("has more than one FROM: an extension can't use multistage builds")
     instructions: list[tuple[Callable[[_Evaluation, Instruction], None], Instruction]]
     instructions = [(_Evaluation.global_arg, each) for each in dockerfile.arguments]
+    instructions += [(_INSTRUCTIONS[each.keyword], each) for each in triggers]
     instructions += [(_INSTRUCTIONS[each.keyword], each) for stage in dockerfile.stages for each in stage.instructions]
     for carry_out, instruction in instructions:
         try:

@@ -9,11 +9,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 INSTRUCTIONS = frozenset(
     {"ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"}
     | {"ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"}
 )
+_NO_TRIGGERS = frozenset({"FROM", "MAINTAINER", "ONBUILD"})
 _WITH_HEREDOC = frozenset({"ADD", "COPY", "RUN"})
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*\Z")
 _DIRECTIVES = frozenset({"syntax", "escape", "check"})
@@ -39,12 +44,21 @@ class Heredoc:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction: its keyword in capitals, the rest of its logical line, and its first line, from 1."""
+    """One instruction: its keyword in capitals, the rest of its logical line, and its first line, from 1.
+
+    A ``trigger`` is one of the base image's ``ONBUILD``, and its line is counted among those.
+    """
 
     keyword: str
     arguments: str
     line: int
     heredocs: tuple[Heredoc, ...] = ()
+    trigger: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where it stands, in the words of a message."""
+        return f"{'ONBUILD of the base image, ' if self.trigger else ''}line {self.line}"
 
     def __str__(self) -> str:
         return f"{self.keyword} {self.arguments}"
@@ -86,6 +100,22 @@ def parse_dockerfile(text: str) -> Dockerfile:
         Stage(_base(instructions[start]), tuple(instructions[start + 1 : end])) for start, end in pairwise(bounds)
     )
     return Dockerfile(before, stages, escape)
+
+
+def parse_triggers(triggers: Sequence[str]) -> tuple[Instruction, ...]:
+    """Read the ``OnBuild`` of a base image; raise ``DockerfileError``.
+
+    Reference: kaniko reads them as the lines of one text.
+    """
+    try:
+        found = _instructions("\n".join(triggers).split("\n"), 0, "\\")
+    except DockerfileError as error:
+        raise DockerfileError(f"ONBUILD of the base image, {error}") from error
+    instructions = tuple(replace(each, trigger=True) for each in found)
+    for each in instructions:
+        if each.keyword in _NO_TRIGGERS:
+            raise DockerfileError(f"{each.place}: {each.keyword} isn't allowed as a trigger")
+    return instructions
 
 
 def argument_names(instruction: Instruction) -> tuple[str, ...]:

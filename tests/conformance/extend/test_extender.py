@@ -137,6 +137,29 @@ def test_the_run_image_gets_a_layer_for_each_instruction_that_changed_files(situ
     assert "the build runs" not in done.output
 
 
+def test_triggers_of_the_base_image_are_run_once_before_the_first_dockerfile(situation):
+    """As kaniko does."""
+    situation.base(OnBuild=["USER root", "RUN echo a > /a", f"USER {USERS['cnb'][0]}"])
+    situation.extensions(f"USER root\nRUN mv /a /b\n{RESET}", f"USER root\nRUN echo c > /c\n{RESET}")
+    done = situation.run()
+    assert done.code == 0, done.output
+    image = situation.extended()
+    assert [each.created_by for each in image.config.history] == [
+        "Layer: 'RUN echo a > /a', Created by extension: one",
+        "Layer: 'RUN mv /a /b', Created by extension: one",
+        "Layer: 'RUN echo c > /c', Created by extension: two",
+    ]
+    assert "OnBuild" not in image.config.run
+
+
+def test_a_trigger_that_fails_is_told_as_the_base_images(situation):
+    situation.base(OnBuild=["USER root", "RUN exit 3"])
+    situation.extensions(f"USER root\n{RESET}")
+    done = situation.run()
+    assert done.code != 0
+    assert "Dockerfile: ONBUILD of the base image, line 2: " in done.output
+
+
 @pytest.mark.requirement("EXT-APPLY-002", "EXT-APPLY-003", "EXT-APPLY-004", "EXT-APPLY-005", "EXT-APPLY-006")
 @pytest.mark.parametrize("kind", ["build", "run"])
 def test_dockerfiles_get_their_arguments(situation, kind):

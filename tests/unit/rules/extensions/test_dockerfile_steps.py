@@ -217,3 +217,28 @@ def test_any_dockerfile_is_carried_out_or_refused(lines):
     except DockerfileError:
         return
     assert all(each.working_dir.startswith("/") for each in found.steps)
+
+
+def test_triggers_of_the_base_image_come_first_and_are_gone_then():
+    base = {"OnBuild": ["ARG version=1", "RUN one \\\n  more", "USER root"], "User": "1000"}
+    done = applied("RUN two\n", base, version="2")
+    assert [(each.action.argv[-1], each.env["version"], each.user) for each in done.steps] == [
+        ("one   more", "2", "1000"),
+        ("two", "2", "root"),
+    ]
+    assert "OnBuild" not in done.config
+    assert applied("ONBUILD RUN three\n", {"OnBuild": ["RUN one"]}).config["OnBuild"] == ["RUN three"]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "problem"),
+    [
+        ("FROM x", "line 2: FROM isn't allowed as a trigger"),
+        ("ONBUILD RUN x", "line 2: ONBUILD isn't allowed as a trigger"),
+        ("BAKE x", "line 2: unknown instruction: BAKE"),
+        ("COPY --from=x a b", "line 2: COPY can't copy from another image"),
+    ],
+)
+def test_a_trigger_that_can_not_be_carried_out_is_told_as_the_base_images(trigger, problem):
+    with pytest.raises(DockerfileError, match=f"ONBUILD of the base image, {problem}"):
+        applied("RUN x\n", {"OnBuild": ["RUN true", trigger]})
