@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from lifecycle.cache.distributed.registry_log import EMPTY_BLOB, EMPTY_DATA, NAME_ANNOTATION
 from lifecycle.cache.distributed.tags import Signed
-from lifecycle.errors import CorruptImageError, ImageError, UnsignedRecordError
+from lifecycle.errors import CacheError, CorruptImageError, ImageError, RegistryBusyError, UnsignedRecordError
 from lifecycle.oci.digest import Digest, digest_of
 from lifecycle.oci.manifest import OCI_MANIFEST, Descriptor, Manifest, read_manifest
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.cache.distributed.repository import Repository
     from lifecycle.cache.distributed.signing import SigningKey, TrustedKey
     from lifecycle.cache.distributed.tag_log import KeptLog
+    from lifecycle.errors import LifecycleError
 
 _SIGNATURE: Final = "io.github.cnb-lifecycle.cache.signature"
 
@@ -84,13 +86,25 @@ class SignedRepository:
         return self._repository.tagged(name)
 
     def record(self, digest: Digest) -> bytes | None:
-        """Return a manifest; raise ``UnsignedRecordError`` if nobody trusted has signed it."""
+        """Return a manifest; raise ``UnsignedRecordError`` if nobody trusted has signed it.
+
+        Where a signature can't be had now and no other counts, what the repository raises: the record may be good.
+        """
         data = self._repository.record(digest)
         if data is None or not self._trusted:
             return data
-        found = [self._found(key, digest) for key in self._trusted]
-        if True in found:
-            return data
+        found: list[bool | None] = []
+        failed: list[LifecycleError] = []
+        for key in self._trusted:
+            try:
+                found.append(self._found(key, digest))
+            except (CacheError, ImageError) as error:
+                failed.append(error)
+            else:
+                if found[-1]:
+                    return data
+        if failed:
+            raise next((each for each in failed if not isinstance(each, UnsignedRecordError)), failed[0])
         wrong = any(each is False for each in found)
         raise UnsignedRecordError(
             "has a signature that is wrong" if wrong else "has no signature by a key that is trusted here",
@@ -108,7 +122,10 @@ class SignedRepository:
             return key.has_signed(base64.b64decode(annotations.get(_SIGNATURE, ""), validate=True), digest)
         except (CorruptImageError, binascii.Error):
             return False
-        except ImageError as error:
+        except RegistryBusyError as error:
+            if error.status != HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            # So answers a registry whose crash left the tag half-written.
             raise UnsignedRecordError(
                 f"has a signature that can't be had: {error}", where=f"{self.name}@{digest}"
             ) from error

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 
 import pytest
@@ -15,9 +16,14 @@ from lifecycle.cache.distributed.retention import KeepPolicy, Limit, Policy, Ref
 from lifecycle.cache.distributed.signing import read_signing_key
 from lifecycle.cache.distributed.tags import Signed
 from lifecycle.cache.specification import read_repository, read_source
-from lifecycle.errors import InvalidInputError, UnsignedRecordError
+from lifecycle.errors import InvalidInputError, RegistryError, UnsignedRecordError
+from lifecycle.images.registry.client import Limits, RegistryClient
+from lifecycle.images.registry.credentials import default_keychain
+from lifecycle.images.registry.hosts import Hosts
+from lifecycle.images.registry.retry import RetryPolicy
 from lifecycle.oci.digest import digest_of
 from parts.builders import Builders
+from parts.fault_proxy import Status
 from parts.shared_cache import SharedCache
 from parts.signing_keys import SigningKeys
 
@@ -44,6 +50,13 @@ def place(request, tmp_path):
 @pytest.fixture
 def opened(registry_client):
     return lambda text: open_repository(read_repository(text), lambda: registry_client)
+
+
+@pytest.fixture
+def impatient():
+    quick = Limits(retry=RetryPolicy(tries=2, first_delay=0.01))
+    client = RegistryClient(Hosts(), default_keychain({"HOME": "/nonexistent"}), limits=quick)
+    return lambda text: open_repository(read_repository(text), lambda: client)
 
 
 def test_a_record_is_believed_by_those_who_trust_its_signer_and_by_those_who_do_not_ask(place, keys, opened):
@@ -90,6 +103,33 @@ def test_the_signature_of_another_record_is_wrong(tmp_path, keys, opened):
         with pytest.raises(UnsignedRecordError, match="signature that is wrong"):
             fetch_publication(opened(place + keys.options("one")), RECORD.digest)
     assert fetch_publication(opened(place + keys.options("one")), other.digest) == other
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 503])
+def test_a_signature_that_a_registry_does_not_give_now_says_nothing_against_a_record(
+    keys, opened, impatient, registry, fault_proxy, status
+):
+    name = f"signed/busy-{status}"
+    publish(opened(f"{registry.host}/{name}" + keys.options("one")), RECORD, {})
+    proxy = fault_proxy(registry.host)
+    reader = impatient(f"{proxy.host}/{name}" + keys.options("other", "one"))
+    signer = read_signing_key(keys.directory / "one.key").public.name
+    proxy.fault(Status(status), path=re.escape(Signed(RECORD.digest, signer).name), times=None)
+    with pytest.raises(RegistryError) as told:
+        fetch_publication(reader, RECORD.digest)
+    assert told.value.status == status
+
+
+def test_a_signature_that_can_not_be_had_does_not_hide_another(keys, opened, impatient, registry, fault_proxy):
+    for name in ("one", "other"):
+        publish(opened(f"{registry.host}/signed/both" + keys.options(name)), RECORD, {})
+    proxy = fault_proxy(registry.host)
+    for name in ("one", "other"):
+        proxy.clear()
+        signer = read_signing_key(keys.directory / f"{name}.key").public.name
+        proxy.fault(Status(500), path=re.escape(Signed(RECORD.digest, signer).name), times=None)
+        reader = impatient(f"{proxy.host}/signed/both" + keys.options("one", "other"))
+        assert fetch_publication(reader, RECORD.digest) == RECORD
 
 
 def test_openssl_finds_the_signature_right(tmp_path, keys, opened):
