@@ -22,6 +22,8 @@ GLOBAL = "g"
 _NANO = 1_000_000_000
 _NANO_DIGITS = 9
 _MIN_RECORD = 5
+_LONGEST_NUMBER = 20
+"""Characters of an int64 in decimal."""
 _SEVENTH_BIT = 0x40
 _TOP_BIT = 0x80
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -235,17 +237,20 @@ def _prefixed(entry: Entry, prefix: bytes) -> Entry:
 
 def _records(data: bytes, where: str) -> dict[str, bytes]:
     records: dict[str, bytes] = {}
-    while data:
-        digits, _, rest = data.partition(b" ")
+    at = 0
+    while at < len(data):
+        # A block may have a hundred thousand of them: what follows a record is not looked at for its sake.
+        digits = data[at : at + _LONGEST_NUMBER + 1].partition(b" ")[0]
         length = _decimal(digits, where)
-        if not _MIN_RECORD <= length <= len(data) or length <= len(digits) + 1 or data[length - 1] != ord("\n"):
+        record = data[at : at + max(length, 0)]
+        if not _MIN_RECORD <= length == len(record) or length <= len(digits) + 1 or not record.endswith(b"\n"):
             raise _malformed(where, "a PAX record of a wrong length")
-        key, equals, value = rest[: length - len(digits) - 2].partition(b"=")
+        key, equals, value = record[len(digits) + 1 : -1].partition(b"=")
         text = key.decode("utf-8", "surrogateescape")
         if not equals or not valid_record(text, value):
             raise _malformed(where, "a malformed PAX record")
         records[text] = value
-        data = data[length:]
+        at += length
     return records
 
 
@@ -273,7 +278,7 @@ def _number(data: bytes, where: str) -> int:
 
 
 def _decimal(data: bytes, where: str) -> int:
-    if len(data) > 20 or not _DECIMAL.match(data) or int(data) not in _INT64:  # noqa: PLR2004  # digits of an int64
+    if len(data) > _LONGEST_NUMBER or not _DECIMAL.match(data) or int(data) not in _INT64:
         raise _malformed(where, "a malformed number")
     return int(data)
 
@@ -281,7 +286,7 @@ def _decimal(data: bytes, where: str) -> int:
 def _time(data: bytes, where: str) -> int:
     """Read a PAX time as nanoseconds."""
     match = _TIME.match(data)
-    if match is None or len(match[1]) > 20:  # noqa: PLR2004  # digits of an int64
+    if match is None or len(match[1]) > _LONGEST_NUMBER:
         raise _malformed(where, "a malformed time")
     fraction = int((match[2] or b"")[:_NANO_DIGITS].ljust(_NANO_DIGITS, b"0"))
     seconds = int(match[1]) * _NANO

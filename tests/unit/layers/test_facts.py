@@ -3,12 +3,14 @@
 import hashlib
 import io
 import tarfile
+import time
 import tracemalloc
 
 import pytest
 
 from lifecycle.errors import UnsafeArchiveError, VerificationError
 from lifecycle.layers.facts import HEAD, Heads, read_facts
+from lifecycle.layers.tar import BLOCK, MAX_RECORDS
 
 
 def tar(*members, form=tarfile.PAX_FORMAT):
@@ -93,3 +95,16 @@ def test_a_broken_tar_is_refused():
         facts_of(data[:700])
     with pytest.raises(UnsafeArchiveError):
         facts_of(b"x" * 1024)
+
+
+def test_a_block_of_very_many_pax_records_is_read_in_a_time_that_grows_with_its_size_alone():
+    """Each may be five bytes long, and such blocks are packed to nearly nothing."""
+    records = b"5 a=\n" * (MAX_RECORDS // 5)
+    extended = tarfile.TarInfo("x")
+    extended.type, extended.size = tarfile.XHDTYPE, len(records)
+    data = extended.tobuf(tarfile.USTAR_FORMAT) + records + bytes(-len(records) % BLOCK)
+    data += tarfile.TarInfo("file").tobuf(tarfile.USTAR_FORMAT) + bytes(2 * BLOCK)
+    started = time.process_time()
+    ((facts, _),) = facts_of(data)
+    assert time.process_time() - started < 8
+    assert facts.name == b"file"
