@@ -27,7 +27,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from lifecycle import __version__
 from lifecycle.errors import RegistryConnectionError, RegistryError, RegistryTlsError
-from lifecycle.images.registry.answer import host_of
+from lifecycle.images.registry.answer import address, host_of
 from lifecycle.images.registry.certs_d import remedy_for
 from lifecycle.images.registry.trust import TlsContexts
 
@@ -203,7 +203,7 @@ class _Host(oras.provider.Registry):  # type: ignore[misc]  # it has no type inf
         request = self.session.prepare_request(
             requests.Request(method, url, headers=headers or {}, data=data, json=json)
         )
-        proxies = get_environ_proxies(url) if self._use_proxy else {}
+        proxies = _proxies(url) if self._use_proxy else {}
         adapter: HTTPAdapter = self.session.get_adapter(url)
         return adapter.send(request, stream=stream, timeout=timeout, proxies=proxies)
 
@@ -256,8 +256,27 @@ def _pools(write_timeout: float) -> dict[str, type[HTTPConnectionPool]]:
 
 
 def proxy_of(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL, ``None`` if it is asked directly."""
-    return select_proxy(url, get_environ_proxies(url))
+    """Return the proxy that the environment names for a URL, ``None`` if it is asked directly.
+
+    ``ALL_PROXY`` counts for other programs only, as with Go's.
+    """
+    named = {name: proxy for name, proxy in get_environ_proxies(url).items() if name != "all"}
+    return select_proxy(url, named) or None
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """Return what requests is told of ``proxy_of``; raise ``RegistryError`` for a proxy that it can't ask."""
+    proxy = proxy_of(url)
+    if proxy is None:
+        return {}
+    scheme = urlsplit(url).scheme
+    if address("", proxy if "://" in proxy else f"http://{proxy}") is None:
+        raise RegistryError(
+            f"{host_of(url)} can't be asked: its proxy has no address with http or https",
+            host=host_of(url),
+            remedy=f"write {scheme.upper()}_PROXY as http://HOST:PORT, or name the host in NO_PROXY",
+        )
+    return {scheme: proxy}
 
 
 def without_query(url: str) -> str:

@@ -11,7 +11,7 @@ from lifecycle.errors import RegistryConnectionError, RegistryError, RegistryTls
 from lifecycle.images.registry.certs_d import remedy_for
 from lifecycle.images.registry.hosts import Hosts
 from lifecycle.images.registry.retry import RetryPolicy
-from lifecycle.images.registry.transport import without_query
+from lifecycle.images.registry.transport import proxy_of, without_query
 from lifecycle.oci.reference import parse_reference
 from parts.http_server import LoopbackServer
 from parts.memory import MIB, memory_of_call
@@ -240,6 +240,28 @@ def test_netrc_is_not_asked_and_the_proxy_of_the_environment_is(registry, fault_
             assert client.manifest(parse_reference("registry.invalid/a/b")) is None
         assert [request.path for request in proxy.log] == ["http://registry.invalid/v2/a/b/manifests/latest"]
         assert "Authorization" not in proxy.log[0].headers
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:s3cret@127.0.0.1:1", "http://", "http://me:s3cret@proxy:port"])
+def test_a_proxy_that_can_not_be_asked_is_told_and_not_taken_for_a_wrong_registry(monkeypatch, proxy):
+    monkeypatch.setenv("https_proxy", proxy)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    time = FakeTime()
+    with client_of(time=time) as client, pytest.raises(RegistryError, match="its proxy has no address") as caught:
+        client.manifest(parse_reference("registry.invalid/a/b"))
+    assert "s3cret" not in str(caught.value)
+    assert "write HTTPS_PROXY as http://HOST:PORT" in str(caught.value)
+    assert time.waits == []
+
+
+def test_a_proxy_for_all_protocols_is_for_other_programs_as_with_those_of_go(monkeypatch):
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1")
+    for name in ("no_proxy", "NO_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert proxy_of("https://registry.invalid/v2/") is None
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:2")
+    assert proxy_of("https://registry.invalid/v2/") == "http://127.0.0.1:2"
 
 
 def test_no_cookie_is_kept():
