@@ -73,6 +73,12 @@ def _same(one: str, other: str) -> bool:
     return not one or not other or one == other
 
 
+def nearest(targets: Sequence[Target], base: TargetData) -> TargetData:
+    """Return ``base`` if a target matches it, else with the first distribution with which one does, else as it is."""
+    others = (base.model_copy(update={"distro": distro}) for target in targets for distro in target.distros)
+    return next((each for each in (base, *others) if satisfies(targets, each)), base)
+
+
 def mismatch(targets: Sequence[Target], base: TargetData) -> str:
     """Return the sentence that says why a module is not for the base image."""
     run_image = dumps(_present(base.struct()))

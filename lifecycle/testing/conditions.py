@@ -121,6 +121,8 @@ class ConditionedRunner:
             plan = Path(command.argv[-1])
             for path in (plan.parent, plan):
                 os.chown(path, conditions.user, conditions.user)
+            # The /tmp of a container has nothing of other users; that of this host has what the builds before left.
+            command = replace(command, env={"TMPDIR": str(self.place.temporary), **command.env})
         mounts = self.place.mounts if conditions.as_in_image else {}
         seen = _renamed(command, {str(path): name for name, path in mounts.items()})
         return run_process(started(seen, conditions, mounts, self.place.root / "view"), output=output)

@@ -55,6 +55,11 @@ class Place:
         return self.root / "home"
 
     @property
+    def temporary(self) -> Path:
+        """``TMPDIR`` of executables that run as another user, to whom what earlier builds left in /tmp is closed."""
+        return self.root / "temporary"
+
+    @property
     def generated(self) -> Path:
         """What extensions generate."""
         return self.root / "generated"
@@ -67,11 +72,12 @@ class Place:
             str(IMAGE_APP): self.app,
             "/platform": self.platform,
             "/cnb": self.cnb,
+            "/temporary": self.temporary,
         }
 
     def make(self) -> None:
         """Make the directories that are missing."""
-        for path in (self.layers, self.platform / "env", self.cnb, self.home, self.root / "view"):
+        for path in (self.layers, self.platform / "env", self.cnb, self.home, self.temporary, self.root / "view"):
             path.mkdir(parents=True, exist_ok=True)
 
     def fill_app(self, source: Path | None, files: Mapping[str, str | bytes]) -> None:
@@ -103,7 +109,7 @@ class Place:
 
     def give_to(self, user: int) -> None:
         """Let ``user`` own what the executables may write, as a builder image does; root alone can do that."""
-        for top in (self.layers, self.app, self.home):
+        for top in (self.layers, self.app, self.home, self.temporary):
             for path in (top, *top.rglob("*")):
                 os.chown(path, user, user, follow_symlinks=False)
 

@@ -46,7 +46,7 @@ class DetectTests:
                     f"detection of the app does not pass:\n{found.report}",
                     _DETECTION,
                     "give an app that the buildpack is for; what it requires of others comes from before=, after= or "
-                    "plan=",
+                    "plan= (--cnb-plan)",
                 )
             ]
         )

@@ -15,15 +15,18 @@ import pytest
 from lifecycle.errors import DetectionError, LifecycleError
 from lifecycle.files.modules import Buildpack
 from lifecycle.model.ids import directory_name
+from lifecycle.rules.targets import buildpack_targets, nearest
 from lifecycle.testing.cnb import Cnb
 from lifecycle.testing.conditions import Conditions, namespaces_refused
 from lifecycle.testing.contracts.snapshot import changes, snapshot
+from lifecycle.testing.modules import read_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lifecycle.executables.process import Command
     from lifecycle.model.api import BuildpackApi
+    from lifecycle.model.target import Target
     from lifecycle.testing.build import Build
     from lifecycle.testing.contracts.subject import Subject
     from lifecycle.testing.detection import Detection
@@ -39,13 +42,16 @@ class Runs:
     def __init__(self, subject: Subject, root: Path) -> None:
         self.subject = subject
         self._root = root
-        self._ordinary = Cnb(root / "ordinary")
         self._made: dict[str, Build | LifecycleError] = {}
+
+    @cached_property
+    def _ordinary(self) -> Cnb:
+        return self.under(Conditions(), "ordinary")
 
     @property
     def buildpack(self) -> Buildpack:
         """The buildpack."""
-        module = self._ordinary.buildpack(self.subject.buildpack).module
+        module = read_module(self.subject.buildpack)
         if not isinstance(module, Buildpack):
             raise TypeError(f"{module} is no buildpack")
         return module
@@ -59,6 +65,12 @@ class Runs:
     def id(self) -> str:
         """Its id."""
         return self.buildpack.descriptor.buildpack.id
+
+    @cached_property
+    def _targets(self) -> tuple[Target, ...]:
+        descriptor = self.buildpack.descriptor
+        executables = {path.name for path in self.buildpack.root.glob("bin/*")}
+        return buildpack_targets(descriptor.targets, descriptor.stacks, executables, api=self.api)
 
     def outputs(self, build: Build) -> Path:
         """Return where the buildpack left its layers and files in a build."""
@@ -151,8 +163,14 @@ class Runs:
         return random.SystemRandom().choice(_USERS)
 
     def under(self, conditions: Conditions, name: str) -> Cnb:
-        """Return what builds under other conditions, below a directory of that name."""
-        return Cnb(self._root / name, conditions=conditions)
+        """Return what builds under other conditions, below a directory of that name.
+
+        It builds for this host, or for a distribution that the buildpack declares if that of the host is not among
+        them: what an author declares is no reason to leave the buildpack untested here.
+        """
+        cnb = Cnb(self._root / name, conditions=conditions)
+        cnb.target = nearest(self._targets, cnb.target)
+        return cnb
 
     def build_under(self, conditions: Conditions, name: str) -> Build:
         """Build the app under other conditions; skip the test where it is not built under ordinary ones."""

@@ -12,6 +12,7 @@ from lifecycle.rules.targets import (
     complete_target,
     lacks_distro,
     mismatch,
+    nearest,
     satisfies,
 )
 
@@ -88,6 +89,23 @@ def test_the_bionic_stack_is_a_target(api):
 def test_the_stack_star_matches_any_target(api):
     targets = buildpack_targets((), (StackEntry(id="*"),), {"build"}, api=api)
     assert satisfies(targets, TargetData(os="plan9", arch="mips"))
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ([Target()], NOBLE),
+        ([Target(os="linux", distros=distros(("ubuntu", "26.04"), ("ubuntu", "24.04")))], NOBLE),
+        (
+            [BIONIC, Target(arch="arm64", distros=distros(("debian", "12"), ("debian", "13")))],
+            Distro(name="debian", version="12"),
+        ),
+        ([BIONIC], NOBLE),
+        ([], NOBLE),
+    ],
+)
+def test_the_nearest_base_image_differs_in_the_distribution_alone(targets, expected):
+    assert nearest(targets, BASE) == BASE.model_copy(update={"distro": expected})
 
 
 def test_a_mismatch_tells_both_sides():

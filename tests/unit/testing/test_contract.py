@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -228,3 +229,31 @@ def test_a_bad_buildpack_breaks_the_contract(buildpack, tmp_path, name, file, ol
         getattr(BuildpackContract(), name)(runs)
     assert "specification: " in str(failed.value)
     assert "what to do: " in str(failed.value)
+
+
+def test_a_buildpack_for_another_distribution_is_put_through_for_that_one(buildpack, tmp_path):
+    descriptor = buildpack / "buildpack.toml"
+    declared = '[[targets.distros]]\nname = "elsewhere"\nversion = "7"\n'
+    descriptor.write_text(descriptor.read_text().replace('arch = "amd64"\n', f'arch = "amd64"\n{declared}', 1))
+    descriptor.write_text(descriptor.read_text().replace('arch = "arm64"\n', f'arch = "arm64"\n{declared}', 1))
+    told = buildpack / "bin" / "detect"
+    told.write_text(
+        told.read_text().replace("test -f", 'test "$CNB_TARGET_DISTRO_NAME" = elsewhere || exit 9\ntest -f')
+    )
+    runs = Runs(Subject(buildpack=buildpack, files=APP), tmp_path / "runs")
+    BuildpackContract().test_detect_passes_for_the_app(runs)
+    BuildpackContract().test_the_app_is_built(runs)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run a buildpack as another user")
+def test_what_a_build_leaves_among_temporary_files_is_in_no_other_user_s_way(buildpack, tmp_path):
+    build = buildpack / "bin" / "build"
+    left = f"contract-{os.getpid()}-{tmp_path.name}"
+    build.write_text(build.read_text().replace("set -eu", f'set -eu\necho x > "${{TMPDIR:-/tmp}}/{left}"', 1))
+    runs = Runs(Subject(buildpack=buildpack, files=APP), tmp_path / "runs")
+    try:
+        BuildpackContract().test_the_app_is_built(runs)
+        BuildpackContract().test_it_works_under_any_user(runs)
+        BuildpackContract().test_it_works_from_a_directory_that_it_can_not_write(runs)
+    finally:
+        Path("/tmp", left).unlink(missing_ok=True)
