@@ -49,11 +49,9 @@ def field_digest(field: str, content: Any, *, salt: bytes = b"") -> Digest:
     return digest_of(data)
 
 
-def hint_key(
-    buildpack_id: str, *, target: Mapping[str, Any], exec_env: str, paths: Mapping[str, str], scope: str = ""
-) -> Digest:
+def hint_key(buildpack_id: str, *, target: Mapping[str, Any], exec_env: str, paths: Mapping[str, str]) -> Digest:
     """Return the key under which any version of a step may be offered to its buildpack."""
-    content = {"buildpack": buildpack_id, "target": target, "exec-env": exec_env, "paths": paths, "scope": scope}
+    content = {"buildpack": buildpack_id, "target": target, "exec-env": exec_env, "paths": paths}
     return digest_of(b"cnb-hint/v1\n" + canonical(content))
 
 

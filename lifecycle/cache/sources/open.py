@@ -60,12 +60,10 @@ class Opener:
         *,
         platform: ImagePlatform | None = None,
         progress: Progress = NO_PROGRESS,
-        deadline: float = DEADLINE,
     ) -> None:
         self._clients = clients
         self._platform = platform or host_platform()
         self._progress = progress
-        self._deadline = deadline
 
     def open_all(self, specs: Sequence[CacheSpec]) -> tuple[Opened, ...]:
         """Open all sources at once; what takes too long is left behind."""
@@ -87,11 +85,11 @@ class Opener:
         for thread in threads:
             thread.start()
         for thread, spec in zip(threads, specs, strict=True):
-            thread.join(max(0.0, started + self._seconds(spec) - time.monotonic()))
+            thread.join(max(0.0, started + _seconds(spec) - time.monotonic()))
         if failed:
             raise failed[0]
         return tuple(
-            found.get(index) or Opened(index, spec, Status.ERROR, error=_late(self._seconds(spec)))
+            found.get(index) or Opened(index, spec, Status.ERROR, error=_late(_seconds(spec)))
             for index, spec in enumerate(specs, start=1)
         )
 
@@ -111,18 +109,15 @@ class Opener:
             return Opened(index, spec, Status.MISSING, error="is not there")
         return Opened(index, spec, Status.OK, source)
 
-    def _seconds(self, spec: CacheSpec) -> float:
-        return spec.number("timeout", self._deadline)
-
     def _open(self, spec: CacheSpec) -> Source | None:
         if spec.type == DISTRIBUTED:
-            return open_distributed(open_repository(spec, lambda: self._clients(self._seconds(spec))))
+            return open_distributed(open_repository(spec, lambda: self._clients(_seconds(spec))))
         if spec.type == LOCAL:
             return self._open_path(spec)
         return self._open_reference(spec)
 
     def _open_reference(self, spec: CacheSpec) -> Source | None:
-        client = self._clients(self._seconds(spec))
+        client = self._clients(_seconds(spec))
         reference = parse_reference(spec.get("ref"))
         stored = stored_manifest(client, reference)
         if stored is None:
@@ -186,6 +181,10 @@ def _is_buildkit(data: bytes, media_type: str, *, where: str) -> bool:
     if media_type in INDEX_TYPES:
         return any(each.media_type == CONFIG_TYPE for each in read_index(data, where=where))
     return read_manifest(data, where=where).config.media_type == CONFIG_TYPE
+
+
+def _seconds(spec: CacheSpec) -> float:
+    return spec.number("timeout", DEADLINE)
 
 
 def _late(seconds: float) -> str:

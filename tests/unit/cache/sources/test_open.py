@@ -149,9 +149,11 @@ def test_one_that_hangs_is_left_behind_while_the_others_are_there(
     registry_store.write(image(blob, **{APP: label(blob)}), [name])
     proxy = fault_proxy(registry.host)
     proxy.fault(Delay(600), times=None)
-    opener = Opener(lambda _: registry_client, platform=ImagePlatform(), deadline=1.0)
+    opener = Opener(lambda _: registry_client, platform=ImagePlatform())
     started = time.monotonic()
-    hanging, beside = opened(opener, f"{proxy.host}/open/beside", f"type=registry,ref={name},timeout=60")
+    hanging, beside = opened(
+        opener, f"type=registry,ref={proxy.host}/open/beside,timeout=1", f"type=registry,ref={name},timeout=60"
+    )
     assert time.monotonic() - started < 60
     assert (hanging.status, hanging.error) == (Status.ERROR, "did not answer within 1 s")
     assert beside.status is Status.OK
