@@ -8,15 +8,17 @@ do on steps: the key is made of configuration and base, the record lists the blo
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publication import Publication
-from lifecycle.cache.distributed.publish import fetch_publication, publish
+from lifecycle.cache.distributed.publish import BROKEN, MOST_GENERATIONS, TRIES, fetch_publication, publish
+from lifecycle.cache.distributed.tags import Closed
 from lifecycle.cache.distributed.usage import announce, check_not_going, look, mark_used
-from lifecycle.errors import CorruptImageError
+from lifecycle.errors import CacheError, CorruptImageError
 from lifecycle.images.assembly import blob_descriptor, media_types
 from lifecycle.images.store import BlobSource, NewImage, ReusedLayer
 from lifecycle.images.stored_image import layer_descriptor
@@ -32,30 +34,50 @@ if TYPE_CHECKING:
 
     from lifecycle.cache.distributed.repository import Repository
 
+_LOG = logging.getLogger(__name__)
+
 IMAGE_TYPE = f"{MEDIA_PREFIX}image.v1+json"
 
 
 def settle_image(repository: Repository, image: NewImage, snapshot: frozenset[str] = frozenset()) -> NewImage:
     """Return the image with the blobs that all builders have for it; ``snapshot`` is the build's first listing.
 
-    Raises ``CacheError``, ``ImageError``, ``VerificationError``; the image is as good without.
+    A record that is broken is closed after ``TRIES``, and a next generation begins.  Raises ``CacheError``,
+    ``ImageError``, ``VerificationError``; the image is as good without.
     """
     layers = [layer for layer in image.layers if isinstance(layer, LayerBlob) or isinstance(layer.image, BlobSource)]
     if len(layers) != len(image.layers):
         return image
     key = image_key(image)
     own = {layer.diff_id: _descriptor(layer, image) for layer in layers}
-    seen, names = look(repository.log, key, snapshot)
-    decided = seen.decided
-    if decided is None:
-        mine = _publication(key, own)
-        blobs = {own[layer.diff_id].digest: _opened(layer, own) for layer in layers}
-        publish(repository, mine, blobs, before_record=partial(announce, repository.log))
-        check = partial(check_not_going, mine.digest)
-        decided = propose(repository.log, key, mine.digest, names=names, check=check).value
-        if decided == mine.digest:
-            return image
-    mark_used(repository.log, decided, names)
+    for _ in range(MOST_GENERATIONS):
+        seen, names = look(repository.log, key, snapshot)
+        decided, generation = seen.decided, seen.generation
+        if decided is None:
+            mine = _publication(key, own)
+            blobs = {own[layer.diff_id].digest: _opened(layer, own) for layer in layers}
+            publish(repository, mine, blobs, before_record=partial(announce, repository.log))
+            check = partial(check_not_going, mine.digest)
+            outcome = propose(repository.log, key, mine.digest, names=names, check=check)
+            decided, generation = outcome.value, outcome.generation
+            if decided == mine.digest:
+                return image
+        mark_used(repository.log, decided, names)
+        for tries_left in reversed(range(TRIES)):
+            try:
+                return _with_blobs_of(repository, decided, key, image, own)
+            except BROKEN as error:
+                _LOG.warning("The record %s of the image is broken: %s", decided, error)
+                if not tries_left:
+                    repository.log.append(Closed(key, generation).name)
+        snapshot = frozenset()
+    raise CacheError(f"{MOST_GENERATIONS} records of the image are broken", where=repository.name)
+
+
+def _with_blobs_of(
+    repository: Repository, decided: Digest, key: Digest, image: NewImage, own: Mapping[DiffId, Descriptor]
+) -> NewImage:
+    """Return the image with the blobs of a record; raise ``CorruptImageError`` where it or one of them is not there."""
     found = _layers_of(fetch_publication(repository, decided), key, where=f"{repository.name}@{decided}")
     if found.keys() != own.keys():
         raise CorruptImageError("lists other layers than its key", where=f"{repository.name}@{decided}")

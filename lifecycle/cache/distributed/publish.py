@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.publication import Publication
 from lifecycle.cache.distributed.step_manifest import read_step
-from lifecycle.errors import BlobUnknownError, CacheError, CorruptImageError
+from lifecycle.errors import (
+    BlobUnknownError,
+    CacheError,
+    CorruptImageError,
+    UnsafeArchiveError,
+    UnsignedRecordError,
+    VerificationError,
+)
 from lifecycle.oci.manifest import read_manifest
 
 if TYPE_CHECKING:
@@ -16,6 +23,12 @@ if TYPE_CHECKING:
     from lifecycle.cache.distributed.step_manifest import StepManifest
     from lifecycle.oci.digest import Digest
 
+BROKEN = (CorruptImageError, UnsafeArchiveError, UnsignedRecordError, VerificationError)
+"""What tells that a record, or a blob of it, is not what it says, and not that it can't be had now."""
+TRIES = 2
+"""How often a record has to prove broken before its generation is closed."""
+MOST_GENERATIONS = 3
+"""How many broken records of one key are replaced before the cache is left alone."""
 LARGEST_RECORD = 16 * 1024 * 1024
 """Bytes."""
 

@@ -16,17 +16,10 @@ from lifecycle.cache.distributed.consensus import Outcome
 from lifecycle.cache.distributed.model import Fate, FinishedStep, Settled, wants_any
 from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep, read_own_step
 from lifecycle.cache.distributed.propose import propose
-from lifecycle.cache.distributed.publish import fetch, publish
+from lifecycle.cache.distributed.publish import BROKEN, MOST_GENERATIONS, TRIES, fetch, publish
 from lifecycle.cache.distributed.tags import Closed, Hint, group_of, read_tag, seen_of
 from lifecycle.cache.distributed.usage import BuildLease, announce, check_not_going, look, mark_used
-from lifecycle.errors import (
-    CacheError,
-    CorruptImageError,
-    ImageError,
-    UnsafeArchiveError,
-    UnsignedRecordError,
-    VerificationError,
-)
+from lifecycle.errors import CacheError, ImageError
 from lifecycle.layers.blob import decompressed
 from lifecycle.oci.digest import verified
 from lifecycle.rules.step_key import hint_key
@@ -40,10 +33,6 @@ if TYPE_CHECKING:
     from lifecycle.oci.digest import Digest
 
 _LOG = logging.getLogger(__name__)
-_BROKEN = (CorruptImageError, UnsafeArchiveError, UnsignedRecordError, VerificationError)
-_TRIES = 2
-_MOST_GENERATIONS = 3
-"""How many broken records of one key are replaced before the cache is left alone."""
 
 
 def _nothing() -> None:
@@ -93,19 +82,19 @@ class ConvergingSteps:
     ) -> Settled:
         """Settle a step; ``sent`` takes the numbers of bytes that were uploaded."""
         snapshot = self.lease.snapshot if self.lease is not None else frozenset[str]()
-        for _ in range(_MOST_GENERATIONS):
+        for _ in range(MOST_GENERATIONS):
             outcome = self._outcome(own, key, snapshot, sent)
             snapshot = frozenset()
             if isinstance(outcome, Settled):
                 return outcome
-            for tries_left in reversed(range(_TRIES)):
+            for tries_left in reversed(range(TRIES)):
                 try:
                     return self._take(own, key, outcome, wants)
-                except _BROKEN as error:
+                except BROKEN as error:
                     _LOG.warning("The record %s of %s is broken: %s", outcome.value, own.record.buildpack, error)
                     if not tries_left:
                         self.repository.log.append(Closed(key, outcome.generation).name)
-        raise CacheError(f"{_MOST_GENERATIONS} records of {own.record.buildpack} are broken", where=self.name)
+        raise CacheError(f"{MOST_GENERATIONS} records of {own.record.buildpack} are broken", where=self.name)
 
     def find(self, key: Digest) -> StepRecord | None:
         """Return the record of a key as it is decided now."""
@@ -125,7 +114,7 @@ class ConvergingSteps:
             chosen.append((fetch(self.repository, seen.decided, key=key), read_own_step(step, self.places)))
         try:
             differing = adopt(self.repository, chosen, self.places, on_replace=self.on_replace)
-        except _BROKEN:
+        except BROKEN:
             for (_, key), (winner, _), outcome in zip(steps, chosen, outcomes, strict=True):
                 if not self._is_whole(winner):
                     self.repository.log.append(Closed(key, outcome.generation).name)
@@ -148,7 +137,7 @@ class ConvergingSteps:
             for file in step.files.values():
                 for _ in self.repository.blob(file):
                     pass
-        except _BROKEN:
+        except BROKEN:
             return False
         return True
 
