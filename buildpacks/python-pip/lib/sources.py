@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,10 +62,35 @@ def install(
     if source.name == "pylock.toml":
         text = pylock.requirements(context.app_dir / source.name)
     else:
-        program = uv_export.install(uv.path, cache_dir) if uv else uv_export.on_path(context.env)
-        text = uv_export.requirements(context.app_dir, program or "uv", context.env)
+        text = _export(context, cache_dir, uv).locked
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch, f"{source.name}.txt")
         path.write_text(text, encoding="utf-8")
         # A lock file is complete, so there are no dependencies to look for.
         pip_install.install(path, target, cache_dir, "--no-deps", "--require-hashes", name=source.name)
+
+
+def own_digest(source: Source, context: bp.BuildContext) -> str | None:
+    """Return the digest of all that packages of the app's own files are built of, ``None`` if there are none."""
+    if source.name != "uv.lock" or not uv_export.has_own(context.app_dir):
+        return None
+    return bp.tree_digest(*sorted(context.app_dir.iterdir()))
+
+
+def install_own(context: bp.BuildContext, target: Path, cache_dir: Path, uv: bp.Layer[dict[str, str]] | None) -> None:
+    """Build the packages of the app's own files and install them into ``target``, without what they depend on."""
+    own = _export(context, cache_dir, uv).own
+    if not own:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        # Some build backends leave files beside the sources.
+        copy = Path(scratch, "app")
+        shutil.copytree(context.app_dir, copy, symlinks=True)
+        path = Path(scratch, "own.txt")
+        path.write_text("".join(f"{copy}/{line}\n" for line in own), encoding="utf-8")
+        pip_install.install(path, target, cache_dir, "--no-deps", name="the app's own packages")
+
+
+def _export(context: bp.BuildContext, cache_dir: Path, uv: bp.Layer[dict[str, str]] | None) -> uv_export.Export:
+    program = uv_export.install(uv.path, cache_dir) if uv else uv_export.on_path(context.env)
+    return uv_export.export(context.app_dir, program or "uv", context.env)

@@ -5,9 +5,11 @@ Reference: docs.astral.sh/uv, "Exporting a lockfile".
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,15 +32,45 @@ _HASHES = (
 """SHA-256 of its wheels for Linux: arm64, amd64 with glibc, arm64 with a newer glibc, amd64 with musl."""
 
 
-def requirements(app_dir: Path, uv: str, environment: Mapping[str, str]) -> str:
-    """Return what the app needs to run, with hashes; development groups and the app itself are not in it."""
+_PATH = re.compile(r"(?:\.{1,2}(?:[/\s]|$)|/|file:).*")
+"""A requirement that is a directory or file, as opposed to a package of an index."""
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Lines of requirements: those ``locked`` have hashes, those ``own`` are paths relative to the app."""
+
+    locked: str
+    own: tuple[str, ...]
+
+
+def has_own(app_dir: Path) -> bool:
+    """Say whether the lock has packages that are built of the app's own files: the app itself, a workspace."""
+    packages = bp.read_toml(app_dir / "uv.lock").get("package", [])
+    return any({"editable", "directory"} & each.get("source", {}).keys() for each in packages)
+
+
+def export(app_dir: Path, uv: str, environment: Mapping[str, str]) -> Export:
+    """Return what the app needs to run, without groups for development.
+
+    Raises ``BuildpackError`` for a package from outside of the app.
+    """
     settings = {"UV_OFFLINE": "1", "UV_NO_CACHE": "1", "UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
-    return bp.capture(
-        [uv, "export", "--frozen", "--no-dev", "--no-emit-project", "--no-header", "--no-annotate", "--quiet"],
+    text = bp.capture(
+        [uv, "export", "--frozen", "--no-dev", "--no-editable", "--no-header", "--no-annotate", "--quiet"],
         cwd=app_dir,
         env={**environment, **settings},
         fix="check with 'uv lock --check' that uv.lock is that of pyproject.toml",
     )
+    lines = text.splitlines()
+    own = tuple(line for line in lines if _PATH.fullmatch(line))
+    outside = [line for line in own if not line.startswith(".") or ".." in re.split(r"[/\s]", line)]
+    if outside:
+        raise bp.BuildpackError(
+            f"uv.lock has packages from outside of the app: {', '.join(outside)}",
+            fix="publish them or move them into the app, for nothing else is there when it is built",
+        )
+    return Export("".join(f"{line}\n" for line in lines if line not in own), own)
 
 
 def on_path(environment: Mapping[str, str]) -> str | None:

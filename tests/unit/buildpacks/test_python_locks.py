@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import sys
 import tomllib
@@ -179,3 +180,103 @@ def test_what_a_uv_lock_needs_to_run_is_installed_by_a_uv_that_a_layer_keeps(wor
     assert tomllib.loads((workspace.layers / "packages.toml").read_text())["metadata"]["python"] == (
         f"3.{sys.version_info.minor}"
     )
+
+
+OWN_PROJECT = """\
+[project]
+name = "shop"
+version = "1"
+
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+# What it leaves beside the sources has no place in the image.
+OWN_BACKEND = """\
+import pathlib, zipfile
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    pathlib.Path("left-by-the-backend").touch()
+    info = "shop-1.dist-info"
+    files = {
+        "shop.py": pathlib.Path("src/shop.py").read_text(),
+        f"{info}/METADATA": "Metadata-Version: 2.1\\nName: shop\\nVersion: 1\\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        f"{info}/entry_points.txt": "[console_scripts]\\nshop = shop:main\\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(pathlib.Path(directory, "shop-1-py3-none-any.whl"), "w") as wheel:
+        for name, text in files.items():
+            wheel.writestr(name, text)
+    return "shop-1-py3-none-any.whl"
+"""
+
+
+@pytest.fixture
+def uv_project(workspace, wheelhouse):
+    """Write an app with a uv.lock, of whose packages a ``uv`` on PATH tells; return a function that says which."""
+    content = (wheelhouse / "some_words-2.0-py3-none-any.whl").read_bytes()
+    programs = workspace.root / "programs"
+    programs.mkdir()
+
+    def tell(*own, source='{ editable = "." }'):
+        (workspace.app / "uv.lock").write_text(f'[[package]]\nname = "shop"\nsource = {source}\n')
+        lines = [*own, f"some-words==2.0 --hash=sha256:{hashlib.sha256(content).hexdigest()}"]
+        uv = programs / "uv"
+        uv.write_text("#!/bin/sh\n" + "".join(f"echo {shlex.quote(line)}\n" for line in lines))
+        uv.chmod(0o755)
+        return workspace
+
+    for name, text in {
+        "pyproject.toml": OWN_PROJECT,
+        "backend.py": OWN_BACKEND,
+        "src/shop.py": "def main(): print('open')\n",
+    }.items():
+        (workspace.app / name).parent.mkdir(exist_ok=True)
+        (workspace.app / name).write_text(text)
+    workspace.path = f"{programs}:{workspace.path}"
+    workspace.env = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheelhouse)}
+    return tell
+
+
+def test_an_app_that_is_a_package_is_installed_too_and_anew_when_it_changes(uv_project, ours):
+    workspace = uv_project(".")
+    for own in ("Creating layer own: none from", "Reusing layer own: the app", "Creating layer own: the app changed"):
+        if "changed" in own:
+            (workspace.app / "src" / "shop.py").write_text("def main(): print('closed')\n")
+        built = workspace.build(ours / "python-pip")
+        assert (built.returncode, built.stderr) == (0, "")
+        assert own in built.stdout
+        assert built.stdout.endswith("Packages: some-words 2.0, shop 1\n")
+    assert "Reusing layer packages" in built.stdout
+    layer = workspace.layers / "own"
+    assert "closed" in (layer / "python" / "shop.py").read_text()
+    assert (layer / "bin" / "shop").read_text().startswith("#!/usr/bin/env python3\n")
+    assert not list(layer.rglob("direct_url.json"))
+    assert not (workspace.app / "left-by-the-backend").exists()
+
+
+def test_a_lock_without_packages_of_the_app_leaves_no_layer_for_them(uv_project, ours):
+    workspace = uv_project(source='{ virtual = "." }')
+    assert workspace.build(ours / "python-pip").returncode == 0
+    assert not (workspace.layers / "own.toml").exists()
+
+
+def test_packages_of_the_app_that_are_for_development_alone_are_not_installed(uv_project, ours):
+    built = uv_project().build(ours / "python-pip")
+    assert built.returncode == 0, built.stderr
+    assert built.stdout.endswith("Packages: some-words 2.0\n")
+
+
+def test_a_package_from_outside_of_the_app_is_refused(uv_project, ours):
+    built = uv_project("../shared ; python_version > '3'").build(ours / "python-pip")
+    assert built.returncode == 1
+    assert "uv.lock has packages from outside of the app: ../shared" in built.stderr
+
+
+def test_a_project_without_a_lock_is_told_how_to_write_one(workspace, ours):
+    (workspace.app / "pyproject.toml").touch()
+    found = workspace.detect(ours / "python-pip")
+    assert found.returncode == 100
+    assert "uv lock" in found.stdout
