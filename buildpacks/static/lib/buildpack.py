@@ -15,9 +15,10 @@ SITE = Path(__file__).resolve().parent / "site"
 
 
 def detect(context: bp.DetectContext) -> bp.Detected:
-    """Pass when one of the directories has an index.html."""
-    root = site_root(context)
-    return context.fail(f"no {INDEX} in {', '.join(ROOTS)}") if root is None else context.pass_()
+    """Pass when one of the directories has an index.html, or the one is named that a buildpack before may make."""
+    if wanted_root(context) or site_root(context):
+        return context.pass_()
+    return context.fail(f"no {INDEX} in {', '.join(ROOTS)}")
 
 
 def build(context: bp.BuildContext) -> None:
@@ -38,13 +39,23 @@ def build(context: bp.BuildContext) -> None:
 
 def site_root(context: bp.DetectContext | bp.BuildContext) -> str | None:
     """Return the directory that is served, relative to the app; ``BuildpackError`` for one that is set wrongly."""
-    wanted = context.env.get(ROOT)
-    if wanted:
-        path = PurePosixPath(wanted)
-        if path.is_absolute() or ".." in path.parts or not (context.app_dir / path).is_dir():
-            raise bp.BuildpackError(f"{ROOT} is {wanted}, which is no directory of the app", fix="name one that is")
-        return wanted
-    return next((root for root in ROOTS if (context.app_dir / root / INDEX).is_file()), None)
+    wanted = wanted_root(context)
+    if wanted and not (context.app_dir / wanted).is_dir():
+        raise _no_directory(wanted)
+    return wanted or next((root for root in ROOTS if (context.app_dir / root / INDEX).is_file()), None)
+
+
+def wanted_root(context: bp.DetectContext | bp.BuildContext) -> str:
+    """Return the directory that is asked for, empty if none is; ``BuildpackError`` for one outside of the app."""
+    wanted = context.env.get(ROOT, "")
+    path = PurePosixPath(wanted)
+    if path.is_absolute() or ".." in path.parts:
+        raise _no_directory(wanted)
+    return wanted
+
+
+def _no_directory(wanted: str) -> bp.BuildpackError:
+    return bp.BuildpackError(f"{ROOT} is {wanted}, which is no directory of the app", fix="name one that is")
 
 
 def configuration(*, push_state: bool) -> str:

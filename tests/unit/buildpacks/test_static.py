@@ -48,6 +48,14 @@ def test_a_root_that_is_set_has_to_be_there(context, module, tmp_path):
     assert module.site_root(context(BP_WEB_SERVER_ROOT="web")) == "web"
 
 
+def test_a_root_that_a_buildpack_before_makes_is_waited_for(workspace, static):
+    workspace.env = {"BP_WEB_SERVER_ROOT": "web"}
+    assert workspace.detect(static).returncode == 0
+    built = workspace.build(static)
+    assert built.returncode == 1
+    assert "BP_WEB_SERVER_ROOT is web, which is no directory of the app" in built.stderr
+
+
 @pytest.mark.parametrize("text", ["/etc", "..", "a/../../b"])
 def test_a_root_outside_the_app_is_refused(context, module, tmp_path, text):
     (tmp_path / "a").mkdir()
