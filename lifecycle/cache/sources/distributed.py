@@ -7,7 +7,7 @@ left, or as the newest of their buildpack for the same target.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -168,6 +168,8 @@ class DistributedSource:
 
 @dataclass(frozen=True, slots=True)
 class _Records(Mapping["Digest", "StepRecord"]):
+    """Records by their keys.  Who lists them by ``items`` asks for none: hints stay what they are."""
+
     source: DistributedSource
 
     def __getitem__(self, key: Digest) -> StepRecord:
@@ -178,6 +180,9 @@ class _Records(Mapping["Digest", "StepRecord"]):
 
     def __iter__(self) -> Iterator[Digest]:
         return iter(self.source.loaded())
+
+    def items(self) -> ItemsView[Digest, StepRecord]:
+        return self.source.loaded().items()
 
     def __len__(self) -> int:
         return len(self.source.loaded())

@@ -286,6 +286,21 @@ def test_a_buildpack_that_is_known_here_is_offered_by_exact_keys_only(pair, repo
     assert len(source.steps()) == 1
 
 
+def test_who_lists_the_records_of_a_source_does_not_ask_for_their_steps(pair, repository):
+    """Keys of steps are explained by the records of other commits, which stay hints: own layers come before them."""
+    one, _ = pair
+    one.layer("made", "one", "launch = true\ncache = true")
+    one.layer("with-sbom", "one")
+    one.write("with-sbom.sbom.cdx.json", "{}")
+    settled = one.settle()
+    source = open_distributed(repository)
+    assert list(source.records().items()) == [(KEY, settled.record)]
+    (hint,) = source.steps()
+    assert [layer.name for layer in hint.layers] == ["made"]
+    source.known_here = frozenset({"a/b"})
+    assert not source.steps()
+
+
 def test_layers_that_buildpacks_do_not_expect_are_not_offered_to_be_unpacked(pair, repository):
     one, _ = pair
     one.layer("built", "one", "build = true")
