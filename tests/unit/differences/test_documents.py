@@ -53,6 +53,13 @@ def test_the_innermost_value_is_told():
     assert found({"a": {"b": 1.0, "c": 2.0}}, {"a": {"b": 1.0, "c": 3.0}}) == [("a.c", 2.0, 3.0)]
 
 
+def test_lists_in_lists_are_compared_in_time_that_their_depth_does_not_multiply():
+    one, other = 1.0, 2.0
+    for _ in range(100):
+        one, other = [one, 0.0], [other, 0.0]
+    assert found(one, other) == [("[0]" * 100, 1.0, 2.0)]
+
+
 def test_null_is_not_the_same_as_nothing_and_a_number_no_boolean():
     assert found({"a": None}, {}) == [("a", None, ABSENT)]
     assert found({"a": True}, {"a": 1.0}) == [("a", True, 1.0)]
