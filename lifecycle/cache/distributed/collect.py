@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.collected import Collected, Told, Work
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _UNREADABLE = (CorruptImageError, VerificationError)
+_MOST_IN_VAIN = 8
+"""How many rounds in a row may take nothing away of what was there at the beginning, before a collection ends."""
 
 
 @dataclass(slots=True)
@@ -72,21 +74,25 @@ class Collector:
         log = self.repository.log
         first = names = self.repository.names()
         now, confirmed = log.now(), frozenset[str]()
-        last: tuple[Round, frozenset[str]] | None = None
-        mended = False
+        tried, mended = set[str](), False
+        left, in_vain = len(first), 0
         while True:
             began = self.clock()
             now, names = log.now(), self.repository.names()
             planned = self._round(names, now, confirmed)
-            if planned.empty:
-                break
-            if last == (planned, names):
-                if mended or not self.repository.mend():
-                    self._stuck |= {*planned.removes} & names
-                    break
+            still = tried & {*planned.removes}
+            if still and not mended:
                 mended = True
-            last = planned, names
-            self._do(planned, began)
+                if self.repository.mend():
+                    still = set()
+            self._stuck |= still
+            planned = replace(planned, removes=tuple(each for each in planned.removes if each not in self._stuck))
+            before, left = left, len(first & names)
+            in_vain = in_vain + 1 if left == before else 0
+            # What builders add while this goes on is for the next collection, or it might never end.
+            if planned.empty or in_vain > _MOST_IN_VAIN:
+                break
+            tried = self._do(planned, began)
             confirmed |= {*planned.confirms}
         work = Work(self._written, self._removed, *self._sweep(now), tuple(sorted(self._stuck)))
         return self._told(now).between(first, names, work)
@@ -102,8 +108,10 @@ class Collector:
         found = kept(inventory, notes, self.policy, now)
         return next_round(inventory, found, notes, now=now, grace=self.grace, confirmed=confirmed)
 
-    def _do(self, planned: Round, began: float) -> None:
+    def _do(self, planned: Round, began: float) -> set[str]:
+        """Write, then remove while the listing of ``began`` is new enough; return what was to be removed by then."""
         log = self.repository.log
+        tried = set[str]()
         for name in planned.confirms:
             log.append(name)
         for name in planned.puts:
@@ -122,11 +130,13 @@ class Collector:
             self._written += 1
         for name in planned.removes:
             if self.clock() - began > FENCE:
-                return
+                break
+            tried.add(name)
             # What is listed still is tried again, after tags were mended.
             with contextlib.suppress(RegistryBusyError):
                 self.repository.remove(name)
                 self._removed += 1
+        return tried
 
     def _read_notes(self, inventory: Inventory) -> dict[Made, BuildNote]:
         for made in inventory.made - self._notes.keys():

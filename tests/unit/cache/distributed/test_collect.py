@@ -383,6 +383,26 @@ def test_a_registry_that_lists_what_it_deleted_is_told():
         assert done.work.stuck
 
 
+def test_a_collection_ends_though_builders_go_on_and_a_tag_stays_that_was_deleted(directory):
+    """Each new step gives it something to do, between any two of its listings."""
+    directory.record("stuck")
+    directory.record("old")
+    stuck, rounds = Stored(directory.records["stuck"]).name, []
+    names, remove = directory.repository.names, directory.repository.remove
+
+    def beside():
+        rounds.append(directory.record(f"beside {len(rounds)}", age=0))
+        assert len(rounds) < 40
+        return names()
+
+    directory.repository.names = beside
+    directory.repository.remove = lambda name: None if name == stuck else remove(name)
+    done = Collector(directory.repository, Policy(policies=(), starts=0), grace=0).run()
+    assert done.work.stuck == (stuck,)
+    assert fetch_publication(directory.repository, directory.records["beside 0"])
+    assert Stored(directory.records["old"]).name not in names()
+
+
 def test_tags_that_a_crash_of_the_registry_left_half_written_are_mended(own_registry):
     shared = SharedCache(in_registry(own_registry))
     shared.record("old")
