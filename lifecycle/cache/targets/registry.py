@@ -15,7 +15,7 @@ from lifecycle.cache.sources.blobs import RegistryBlobs
 from lifecycle.cache.sources.buildkit import read_builds
 from lifecycle.cache.targets.contents import documents, prepare
 from lifecycle.cache.targets.merging import merged
-from lifecycle.errors import BlobUnknownError, LifecycleError
+from lifecycle.errors import BlobUnknownError, LifecycleError, RegistryError
 from lifecycle.files.work_dir import work_directory
 from lifecycle.images.registry.image import at_digest, stored_manifest
 from lifecycle.images.registry.push import BlobPush
@@ -103,13 +103,18 @@ class _Document:
 
 
 def _current(client: RegistryClient, tag: Reference) -> tuple[Digest | None, tuple[CachedBuild, ...]]:
-    """Return the digest of what the tag has, and the builds in it; none where it is no cache of ours."""
+    """Return the digest of what the tag has, and the builds in it; none where it is no cache of ours.
+
+    Raises ``RegistryError`` where that can't be had now: what others wrote is not given up for it.
+    """
     stored = stored_manifest(client, tag)
     if stored is None:
         return None, ()
     try:
         blobs = RegistryBlobs(client, at_digest(tag, stored.digest))
         return stored.digest, read_builds(stored.data, name=tag.name, blobs=blobs)
+    except RegistryError:
+        raise
     except LifecycleError as error:
         _LOG.warning("Not merging with the cache that is there: %s", error)
         return stored.digest, ()

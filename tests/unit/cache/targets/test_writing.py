@@ -18,10 +18,21 @@ from lifecycle.cache.store import ExportedSteps
 from lifecycle.cache.targets.contents import Packing, TargetOptions
 from lifecycle.cache.targets.local import export_to_layout
 from lifecycle.cache.targets.registry import export_to_registry
-from lifecycle.errors import CacheError, CorruptImageError, ForeignSourceError, LifecycleError, VerificationError
+from lifecycle.errors import (
+    CacheError,
+    CorruptImageError,
+    ForeignSourceError,
+    LifecycleError,
+    RegistryBusyError,
+    VerificationError,
+)
 from lifecycle.images.layout_files import DirectoryFiles, blob_name
 from lifecycle.images.layout_image import read_layout_index, with_name
+from lifecycle.images.registry.client import Limits, RegistryClient
+from lifecycle.images.registry.credentials import default_keychain
+from lifecycle.images.registry.hosts import Hosts
 from lifecycle.images.registry.image import at_digest
+from lifecycle.images.registry.retry import RetryPolicy
 from lifecycle.images.scratch import scratch_image
 from lifecycle.images.store import NewImage, ReusedLayer
 from lifecycle.layers.blob import write_blob
@@ -169,6 +180,25 @@ def test_merging_with_what_is_no_cache_replaces_it_with_a_warning(
     export_to_registry(registry_client, tag, exported(tmp_path / "a", "a"), MAX, merge=True)
     assert "Not merging" in caplog.text
     assert texts(opened(registry_client, tag)) == ["a"]
+
+
+def test_merging_does_not_give_up_what_others_wrote_where_a_registry_can_not_read_it_now(
+    tmp_path, registry, registry_client, fault_proxy, tag
+):
+    export_to_registry(registry_client, tag, exported(tmp_path / "a", "a", name="a"), MAX, merge=True)
+    proxy = fault_proxy(registry.host)
+    beside = parse_tag(tag.name.replace(registry.host, proxy.host))
+    proxy.fault(Status(503, retry_after=0), method="GET", path="/blobs/", times=None)
+    quick = Limits(retry=RetryPolicy(tries=2, first_delay=0.01))
+    with (
+        RegistryClient(Hosts(), default_keychain({"HOME": "/nonexistent"}), limits=quick) as client,
+        pytest.raises(RegistryBusyError),
+    ):
+        export_to_registry(client, beside, exported(tmp_path / "b", "b", name="b"), MAX, merge=True)
+    proxy.clear()
+    assert texts(opened(registry_client, tag)) == ["a"]
+    export_to_registry(registry_client, beside, exported(tmp_path / "b", "b", name="b"), MAX, merge=True)
+    assert texts(opened(registry_client, tag)) == ["b", "a"]
 
 
 def test_a_blob_that_a_registry_lost_is_no_layer_and_wrong_bytes_are_told(tmp_path, own_registry, registry_client):
