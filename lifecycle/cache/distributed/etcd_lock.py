@@ -35,7 +35,7 @@ LEASE: Final = 10
 _LONGEST_WAIT: Final = 30.0
 _TIMEOUT: Final = 5.0
 _LARGEST: Final = 1 << 20
-_UNREACHED: Final = (OSError, http.client.HTTPException, ValueError, KeyError, TypeError)
+_UNREACHED: Final = (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError)
 """What a server raises that is away, or that is another one."""
 
 
@@ -93,6 +93,8 @@ class EtcdLockedLog:
             )
             if answer.get("succeeded"):
                 return int(answer["header"]["revision"])
+            # Who waits for several holders waits longer than a lease lasts.
+            self._ask("lease/keepalive", ID=lease)
             time.sleep(0.05 + secrets.randbelow(100) / 1000)
         _LOG.debug("the lock %s was held for %s s", name, _LONGEST_WAIT)
         return 1

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from lifecycle.cache.distributed import etcd_lock
 from lifecycle.cache.distributed.etcd_lock import EtcdLockedLog
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.registry_log import EMPTY_BLOB, EMPTY_DATA, marker
@@ -92,6 +93,16 @@ def test_a_holder_that_was_stopped_beyond_its_lease_loses_to_the_next_and_both_a
             assert second > first
         assert propose(log_of(place), key, OTHER).value == OTHER
     assert propose(log, key, ONE).value == OTHER
+
+
+def test_who_waits_longer_than_a_lease_lasts_gets_the_lock_all_the_same(etcd, registry, log_of, monkeypatch, caplog):
+    key, log = digest_of(b"key"), log_of(f"{registry.host}/sync/patient,sync=lock,url={etcd.url}")
+    monkeypatch.setattr(etcd_lock, "LEASE", 6)
+    with log.holding(key) as first:
+        monkeypatch.setattr(etcd_lock, "LEASE", 2)
+        with log.holding(key) as second:
+            assert second > first > 1
+    assert not caplog.text
 
 
 def test_later_holders_open_higher_ballots(etcd, registry, log_of):
