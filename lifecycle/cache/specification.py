@@ -95,7 +95,13 @@ _TRUE: Final = frozenset({"1", "t", "true", "yes"})
 _FALSE: Final = frozenset({"0", "f", "false", "no"})
 _PATH: Final = ("/", "./", "../")
 _VARIABLES: Final = re.compile(r"[^:=/\0]+(:[^:=/\0]+)*")
-_USER: Final = re.compile(r"(?<=//)[^/@\s,]*@|(?:(?<=^)|(?<==))[^/@\s,=]*:[^/@\s,=]*@(?!sha256:)")
+_WORD: Final = re.compile(r'"(?:[^"]|"")*"|(?:[^\s,]|,(?!"?[\w.-]+=))+')
+"""What stands together in a value or a message: a quoted field, or all up to a space or the next key."""
+_BEGIN: Final = re.compile(r"""["'(]*(?:[\w.-]+=)?(?:(?:[A-Za-z][\w+.-]*:)?//)?""")
+"""What is shown of a word in any case: its key and its scheme."""
+_AT: Final = re.compile(r"@(?!sha256:)")
+_PORT: Final = re.compile(r"[^:@/]+:\d{1,5}/")
+_INVALID: Final = "is not a valid image reference: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,19 @@ def is_path(text: str) -> bool:
 
 def redacted(text: str) -> str:
     """Return a text without the user names and passwords of its URLs and references."""
-    return _USER.sub("***@", text)
+    return _WORD.sub(lambda found: _without_user(found[0]), text)
+
+
+def _without_user(word: str) -> str:
+    """Return a word without what stands before its last ``@``, but for a scheme: a password may have any characters."""
+    begin = _BEGIN.match(word)
+    kept = begin[0] if begin else ""
+    value = word.removeprefix(kept)
+    ats = [found.start() for found in _AT.finditer(value)]
+    if not ats or is_path(value) or _PORT.match(value):
+        return word
+    hides = ":" in value[: ats[-1]] or kept.endswith("//")
+    return f"{kept}***{value[ats[-1] :]}" if hides else word
 
 
 def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]], written: str = "") -> CacheSpec:
@@ -177,7 +195,7 @@ def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]], written: 
     if kind == INLINE and kind not in keys:
         raise refuse("has the type 'inline'", "name the image that holds the inline cache: type=registry,ref=IMAGE")
     if kind not in keys:
-        problem = f"has the type {redacted(kind)!r}" if kind else "has no type"
+        problem = f"has the type {kind!r}" if kind else "has no type"
         raise refuse(problem, f"begin with type={' or type='.join(keys)}")
     for key in given:
         if key not in keys[kind]:
@@ -191,8 +209,8 @@ def _read(text: str, *, flag: str, keys: Mapping[str, frozenset[str]], written: 
         try:
             parse_reference(given["ref"])
         except InvalidInputError as error:
-            problem = error.message.rpartition(": ")[2]
-            raise refuse(f"is not a valid image reference: {redacted(problem)}", error.remedy or "") from None
+            problem = error.message.rpartition(_INVALID)[2]
+            raise refuse(f"{_INVALID}{problem}", error.remedy or "") from None
     if kind == DISTRIBUTED:
         _check_sync(given, refuse)
     return CacheSpec(kind, MappingProxyType(given), shown)
@@ -217,8 +235,11 @@ def _refuser(flag: str, text: str) -> _Refuse:
     shown = redacted(text)
 
     def refuse(problem: str, remedy: str) -> InvalidInputError:
-        # A problem may quote a value that is an URL.
-        return InvalidInputError(f"{flag} {shown!r}: {redacted(problem)}", remedy=remedy)
+        # What quotes a part, or an URL, may quote one of a password.
+        if shown != text and {*"'=/"} & {*problem}:
+            problem = "what stands before '@' may be a password, and is not shown"
+            remedy = "leave users and passwords out, docker login keeps them; after '@' write sha256: and 64 hex digits"
+        return InvalidInputError(f"{flag} {shown!r}: {problem}", remedy=remedy)
 
     return refuse
 
@@ -256,7 +277,7 @@ def _pairs(fields: list[str], refuse: _Refuse) -> dict[str, str]:
         key, equals, value = each.partition("=")
         name = key.strip().lower()
         if not equals:
-            raise refuse(f"{redacted(each)!r} is not key=value", "write type=T,key=value,…")
+            raise refuse(f"{each!r} is not key=value", "write type=T,key=value,…")
         if name in given:
             raise refuse(f"has {name!r} twice", "give each key once")
         given[name] = value.strip()

@@ -121,9 +121,31 @@ def test_credentials_are_in_no_error_and_no_text(text, read):
     assert "secret" not in said(read, text)
 
 
-def test_a_digest_is_no_credential():
-    text = f"reg/app@sha256:{'a' * 64}"
+@pytest.mark.parametrize("text", ["user:{}@registry.example/app", "https://user:{}@registry.example/app"])
+@pytest.mark.parametrize("read", [read_source, read_target])
+@given(password=st.text("=/@:,+\"'", max_size=4).map(lambda text: f"secret{text}secret"))
+def test_passwords_of_any_characters_are_in_no_error(text, password, read):
+    ref = text.format(password)
+    for value in (ref, f"type=registry,ref={ref},timeout=1", f"type=registry,{quoted('ref', ref)}"):
+        assert "secret" not in said(read, value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"reg/app@sha256:{'a' * 64}",
+        f"type=registry,ref=reg:5000/app:1@sha256:{'a' * 64},timeout=1",
+        "type=local,src=/data/a:b@c",
+        "./a:b@c",
+    ],
+)
+def test_a_digest_and_a_path_are_no_credentials(text):
     assert redacted(text) == read_source(text).text == text
+
+
+def test_an_invalid_reference_is_told_with_the_whole_reason():
+    with pytest.raises(InvalidInputError, match="reference: what follows '@' has to be sha256: and 64 hex digits"):
+        read_source("registry.example/app@sha256:12")
 
 
 @given(st.text(max_size=60))
