@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from lifecycle.oci.reference import Reference
 
 _LOG = logging.getLogger(__name__)
+_AT_ONCE = 4
+"""Blobs that are sent at the same time."""
 
 
 @dataclass(slots=True)
@@ -66,7 +68,6 @@ def push(
     work_dir: Path,
     holders: Holders,
     progress: Progress,
-    parallel: int,
 ) -> WrittenImage:
     """Write ``image`` under all ``names``; what fails is told for each of them.
 
@@ -84,7 +85,7 @@ def push(
                 holders.add(part.descriptor.digest, source.location)
     types = media_types(image)
     manifest = manifest_of(image, config, layers, types=types).dumps()
-    pushing = _Push(client, parts, config, config_descriptor(config, types), holders, progress, parallel)
+    pushing = _Push(client, parts, config, config_descriptor(config, types), holders, progress)
     failures: dict[str, str] = {}
     repositories: dict[str, dict[str, Reference]] = {}
     for name, target in targets.items():
@@ -115,7 +116,6 @@ class BlobPush:
     blobs: Sequence[tuple[Descriptor, LayerBlob | ReusedLayer]]
     config: tuple[Descriptor, bytes]
     progress: Progress
-    parallel: int = 4
 
     def run(self, *, again: bool = False) -> None:
         """Send what the repository lacks, or with ``again`` all of it; raise ``LifecycleError``."""
@@ -134,7 +134,7 @@ class BlobPush:
             parts[descriptor.digest] = part if known is None else known.joined(part)
         descriptor, config = self.config
         ordered = sorted(parts.values(), key=lambda part: -part.descriptor.size)
-        pushing = _Push(self.client, ordered, config, descriptor, holders, self.progress, self.parallel)
+        pushing = _Push(self.client, ordered, config, descriptor, holders, self.progress)
         pushing.send_blobs(self.target, again=again)
 
 
@@ -221,7 +221,6 @@ class _Push:
     config_descriptor: Descriptor
     holders: Holders
     progress: Progress
-    parallel: int
     copied_from: set[str] = field(default_factory=set)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -282,7 +281,7 @@ class _Push:
                 stopped.set()
                 raise
 
-        with ThreadPoolExecutor(self.parallel, thread_name_prefix="push") as workers:
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="push") as workers:
             try:
                 wait([workers.submit(send, part) for part in self.parts])
             finally:

@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class RegistryStore:
-    """The registries that ``client`` reaches; up to ``parallel`` layers are sent at the same time."""
+    """The registries that ``client`` reaches."""
 
     def __init__(
         self,
@@ -33,12 +33,10 @@ class RegistryStore:
         *,
         platform: ImagePlatform | None = None,
         progress: Progress = NO_PROGRESS,
-        parallel: int = 4,
     ) -> None:
         self._client = client
         self._platform = platform or host_platform()
         self._progress = progress
-        self._parallel = parallel
         self._holders = Holders()
 
     def find(self, name: str) -> RegistryImage | None:
@@ -81,7 +79,6 @@ class RegistryStore:
                 work_dir=work_dir,
                 holders=self._holders,
                 progress=self._progress,
-                parallel=self._parallel,
             )
 
     def lend(self, blobs: Iterable[Digest], repository: Reference) -> None:
