@@ -49,8 +49,8 @@ class ImageSource:
         return self.remembered
 
     def records(self) -> Mapping[Digest, StepRecord]:
-        """Return the records of an inline cache by their keys, none for other images."""
-        records = inline_step_records(self.found.config) or ()
+        """Return the records of an inline cache, which only an app image is, by their keys; none for other images."""
+        records = (inline_step_records(self.found.config) or ()) if self.kind == APP_IMAGE else ()
         return {record.key: record for record in records if record.key is not None}
 
     def has(self, diff_id: DiffId) -> bool:

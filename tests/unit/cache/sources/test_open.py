@@ -14,6 +14,7 @@ from lifecycle.cache.sources.image import source_of_image
 from lifecycle.cache.sources.model import Status
 from lifecycle.cache.sources.open import Opener
 from lifecycle.cache.specification import read_source
+from lifecycle.cache.targets.inline import LABEL as INLINE
 from lifecycle.cache.volume import METADATA_NAME, VolumeCache
 from lifecycle.errors import LifecycleError
 from lifecycle.images.image_platform import ImagePlatform
@@ -90,6 +91,13 @@ def test_an_image_is_told_by_its_label(opener, registry, registry_store, tmp_pat
     assert b"".join(found.source.layer(blob.diff_id)) == b"".join(Tar().chunks())
     assert found.source.image(blob.diff_id).manifest.layers[0].digest == blob.digest
     assert found.source.image(DiffId("sha256:" + "0" * 64)) is None
+
+
+def test_a_cache_image_has_no_records_whatever_another_label_of_it_says(opener, tmp_path, blob):
+    DirectoryStore(tmp_path / "layout").write(image(blob, **{CACHE: label(blob), INLINE: "{"}), ["latest"])
+    (found,) = opened(opener, str(tmp_path / "layout"))
+    assert found.status is Status.OK
+    assert found.source.records() == {}
 
 
 def test_a_volume_is_told_by_its_directory(opener, tmp_path, blob):
