@@ -14,6 +14,7 @@ Reference: cache/volume_cache.go.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
@@ -51,6 +52,8 @@ METADATA_NAME = "io.buildpacks.lifecycle.cache.metadata"
 _LOG = logging.getLogger(__name__)
 _CHUNK = 1024 * 1024
 _SHOWN = len("sha256:") + 12
+_NO_LINK = frozenset({errno.EACCES, errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+"""Hard links to files of other users may be forbidden, and CIFS and FUSE may have none."""
 
 
 class VolumeCache:
@@ -228,8 +231,9 @@ def _link_or_copy(source: Path, target: Path, diff_id: DiffId) -> None:
     try:
         try:
             os.link(source, target, follow_symlinks=False)
-        except PermissionError:
-            # Hard links to files of other users may be forbidden.
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
             shutil.copyfile(source, target)
     except FileNotFoundError as error:
         raise _not_found(diff_id) from error

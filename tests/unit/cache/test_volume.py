@@ -1,5 +1,6 @@
 """The cache in a directory: its format, broken entries, killed processes and builds at the same time."""
 
+import errno
 import hashlib
 import json
 import os
@@ -67,6 +68,22 @@ def test_a_named_pipe_in_the_place_of_the_lock_is_told_by_who_writes(tmp_path):
     assert b"".join(cache.layer(OLD.diff_id)) == OLD.data
     with pytest.raises(CacheError, match=r"/\.lock: can't be written: is not a file"):
         cache.begin()
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_where_files_can_not_be_linked_a_layer_is_kept_as_a_copy(tmp_path, monkeypatch, code):
+    def link(source, target, *, follow_symlinks):
+        raise OSError(code, os.strerror(code), source, None, target)
+
+    cache = VolumeCache(tmp_path)
+    fill(cache, OLD)
+    monkeypatch.setattr(os, "link", link)
+    transaction = cache.begin()
+    transaction.reuse(OLD.diff_id)
+    with pytest.raises(CacheEntryNotFoundError):
+        transaction.reuse(NEW.diff_id)
+    transaction.commit(described(OLD))
+    assert b"".join(cache.layer(OLD.diff_id)) == OLD.data
 
 
 def test_a_named_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
