@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.errors import LifecycleError
+from lifecycle.files.regular_file import NotAFileError, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -182,10 +183,10 @@ def run_process(command: Command, *, output: Callable[[bytes], None]) -> int:
 def _remedy(path: Path, error: OSError) -> str:
     """Return what to do about an executable that the system doesn't start."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             first = file.readline(_FIRST_LINE)
-    except IsADirectoryError:
-        return "put an executable file in the place of this directory"
+    except NotAFileError:
+        return "it is no file: put an executable file in its place"
     except FileNotFoundError:
         return "the file is missing"
     except OSError:

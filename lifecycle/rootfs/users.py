@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import ExtendError
+from lifecycle.files.regular_file import open_regular
 from lifecycle.rootfs.paths import resolved
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _lines(root: Path, name: str, fields: int) -> Iterator[list[str]]:
     """Yield the entries of a file; the members of a group are fields of their own.  A missing file has none."""
     path = resolved(root, f"/{name}")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_MAX_SIZE).decode(errors="surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return

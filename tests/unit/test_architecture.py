@@ -26,7 +26,7 @@ ALLOWED = {
     "differences": {"errors", "oci", "model", "rules", "layers.facts", "layers.tar"},
     "files": {"errors", "oci", "model", "rules.environment"},
     "layers": {"errors", "oci"},
-    "rootfs": {"errors", "rules.extensions", "files.ownership", "layers"},
+    "rootfs": {"errors", "rules.extensions", "files.ownership", "files.regular_file", "layers"},
     "executables": {"errors", "model", "rules", "files"},
     "images": {"errors", "oci", "model", "layers", "files.atomic", "files.regular_file", "files.work_dir", "__version__"},
     "cache": {"errors", "oci", "model", "rules", "layers", "images", "files"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,8 @@ _CONNECT_TIMEOUT = 10.0
 _TIMEOUT = 600
 """Seconds of silence: a daemon says nothing while it unpacks a layer or collects an image to save."""
 _CHUNK = 1 << 20
+_PASSWORD = re.compile(r"(?<=//)[^/@]*:[^/]*@")
+"""What is not shown of an address."""
 _TLS_PORT = 2376
 _PORT = 2375
 
@@ -103,7 +106,8 @@ def connect(environment: Mapping[str, str], *, before_drop: bool = False) -> Dae
     The newest API that both sides know is used.  ``before_drop`` says that this process is about to give up the right
     to open the socket, and has one thread.  Raises ``DaemonError``, which says why it can't be reached.
     """
-    host = environment.get("DOCKER_HOST") or DEFAULT_HOST
+    given = environment.get("DOCKER_HOST") or DEFAULT_HOST
+    host = _PASSWORD.sub("", given)
     if host.startswith("ssh://"):
         raise DaemonError(
             "ssh is not supported",
@@ -112,11 +116,11 @@ def connect(environment: Mapping[str, str], *, before_drop: bool = False) -> Dae
             "DOCKER_HOST=unix:///tmp/docker.sock",
         )
     certificates = environment.get("DOCKER_CERT_PATH") or f"{environment.get('HOME', '')}/.docker"
-    asked = {"DOCKER_HOST": host, **({"DOCKER_CERT_PATH": certificates} if _wants_tls(environment) else {})}
+    asked = {"DOCKER_HOST": given, **({"DOCKER_CERT_PATH": certificates} if _wants_tls(environment) else {})}
     if "DOCKER_TLS_VERIFY" in environment:
         asked["DOCKER_TLS_VERIFY"] = environment["DOCKER_TLS_VERIFY"]
     try:
-        url = str(parse_host(host, tls=_wants_tls(environment)))
+        url = str(parse_host(given, tls=_wants_tls(environment)))
     except (DockerException, ValueError) as error:
         raise _no_address(host) from error
     try:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import urlencode
 
 from lifecycle.errors import (
-    AccessDeniedError,
     BlobUnknownError,
     CorruptImageError,
     LifecycleError,
@@ -57,9 +56,8 @@ _MOST_PAGES = 100_000
 _ACCEPTED = f"{OCI_MANIFEST}, {OCI_INDEX}, {DOCKER_MANIFEST}, {DOCKER_INDEX}"
 _KNOWN = MANIFEST_TYPES | INDEX_TYPES
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+"
-_OK, _CREATED, _NOT_FOUND = 200, 201, 404
+_OK, _CREATED, _STARTED, _NOT_FOUND = 200, 201, 202, 404
 _DONE = frozenset({200, 201, 202, 204})
-_MOUNT_NOT_POSSIBLE = frozenset({400, 401, 403, 404, 405})
 _BLOB_UNKNOWN = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN"})
 
 
@@ -243,16 +241,15 @@ class RegistryClient:
         request = replace(request, scopes=scopes)
         try:
             response = self._exchange.ask(endpoint, request)
-        except AccessDeniedError as error:
+        except RegistryError as error:
+            if error.status is None:
+                raise
             _LOG.debug("no mount: %s", error)
             return False
         with response:
-            if response.status == _CREATED:
-                return True
-            if response.status in _MOUNT_NOT_POSSIBLE:
-                return False
-            cancel_upload(self._exchange, endpoint, started(self._exchange, request, response), where=ref.name)
-        return False
+            if response.status == _STARTED:
+                cancel_upload(self._exchange, endpoint, started(self._exchange, request, response), where=ref.name)
+            return response.status == _CREATED
 
     def upload_blob(self, ref: Reference, descriptor: Descriptor, open_chunks: Callable[[], Iterator[bytes]]) -> None:
         """Upload a blob; ``open_chunks`` starts its bytes from the beginning and is called again for another try.

@@ -195,7 +195,7 @@ def _parts(image: NewImage, work_dir: Path, *, where: str) -> tuple[list[_Part],
     parts: dict[Digest, _Part] = {}
     for part in found:
         descriptor = part.descriptor
-        if not descriptor.urls and descriptor.media_type not in NON_DISTRIBUTABLE_TYPES:
+        if descriptor.media_type not in NON_DISTRIBUTABLE_TYPES:
             known = parts.get(descriptor.digest)
             parts[descriptor.digest] = part if known is None else known.joined(part)
     return sorted(parts.values(), key=lambda part: -part.descriptor.size), [part.descriptor for part in found]

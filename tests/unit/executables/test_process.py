@@ -55,6 +55,14 @@ def test_what_can_not_be_started_is_told_with_its_cause(tmp_path, content, mode,
         run_process(Command((str(path),), tmp_path, {}), output=print)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_can_not_be_started_and_is_not_waited_for(tmp_path, make):
+    path = tmp_path / "build"
+    make(path, 0o755)
+    with pytest.raises(LifecycleError, match=r"can't be started: .*it is no file"):
+        run_process(Command((str(path),), tmp_path, {}), output=print)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes of other users")
 def test_a_command_runs_as_its_user_with_the_groups_of_that_user(tmp_path):
     printed = []

@@ -1,5 +1,7 @@
 """Paths and users inside the file system of an image."""
 
+import os
+
 import pytest
 
 from lifecycle.errors import ExtendError
@@ -37,6 +39,13 @@ def root(tmp_path):
 )
 def test_links_lead_no_further_than_the_root(root, path, expected):
     assert resolved(root, path) == root / expected
+
+
+def test_a_pipe_in_the_place_of_passwd_is_told_and_not_waited_for(root):
+    (root / "etc" / "passwd").unlink()
+    os.mkfifo(root / "etc" / "passwd")
+    with pytest.raises(ExtendError, match="is not a file"):
+        find_identity(root, "cnb")
 
 
 def test_a_circle_of_links_is_refused(root):

@@ -63,6 +63,11 @@ def test_an_address_that_can_not_be_used_is_told(host, problem):
     assert refused({"DOCKER_HOST": host}).startswith(f"DOCKER_HOST={host}: {problem}")
 
 
+def test_a_password_in_the_address_is_not_shown():
+    said = refused({"DOCKER_HOST": "tcp://bob:s3cret@127.0.0.1:1"})
+    assert said.startswith("DOCKER_HOST=tcp://127.0.0.1:1: ")
+
+
 def test_podmans_service_is_recommended_where_only_it_listens(tmp_path):
     if os.path.exists("/var/run/docker.sock"):  # noqa: PTH110
         pytest.skip("this host has a Docker daemon at its usual place")

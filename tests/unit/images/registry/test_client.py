@@ -28,6 +28,7 @@ from lifecycle.oci.manifest import (
     Descriptor,
 )
 from lifecycle.oci.reference import parse_reference
+from parts.fault_proxy import Status
 from parts.http_server import Exchange, LoopbackServer
 from parts.registry_clients import FakeTime, blob_of, client_of, new_repository, pieces
 
@@ -181,6 +182,16 @@ def test_a_mount_that_is_not_possible_leaves_no_upload(registry):
         assert not client.mount_blob(ref, blob_of(b"missing"), source=source)
         assert not client.mount_blob(ref, blob_of(b"missing"), source=parse_reference("other.example/x/y"))
     assert not list(registry.storage.glob(f"docker/registry/v2/repositories/{ref.repository}/_uploads/*/data"))
+
+
+@pytest.mark.parametrize("status", [409, 422, 501])
+def test_a_registry_that_refuses_a_mount_has_the_blob_uploaded(registry, fault_proxy, status):
+    proxy = fault_proxy(registry.host)
+    source, ref = new_repository(proxy), new_repository(proxy)
+    proxy.fault(Status(status), method="POST", path="mount=", times=None)
+    with client_of(proxy) as client:
+        client.upload_blob(source, blob_of(b"shared"), lambda: iter([b"shared"]))
+        assert not client.mount_blob(ref, blob_of(b"shared"), source=source)
 
 
 def test_a_manifest_without_its_blobs_is_refused(registry):

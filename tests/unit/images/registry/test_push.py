@@ -332,6 +332,21 @@ def test_layers_that_may_not_be_distributed_are_not_pushed(
     assert uploads(proxy) == sorted([new.layers[0].size, len(new.config.dumps())])
 
 
+def test_a_layer_that_may_be_distributed_is_pushed_though_it_is_elsewhere_too(
+    fault_proxy, own_registry, registry_client, tar, new_image, tmp_path
+):
+    elsewhere = DirectoryStore(tmp_path / "layout", platform=ImagePlatform())
+    elsewhere.write(new_image(tar(base="b")), ["run"])
+    base = elsewhere.find("run")
+    layer = replace(base.manifest.layers[0], urls=("https://example.com/layer",))
+    base = replace(base, manifest=replace(base.manifest, layers=(layer,)))
+    proxy = fault_proxy(own_registry.host)
+    proxy.fault(Status(201), method="PUT", path="/manifests/", times=None)  # Debian's registry allows no such urls
+    written = RegistryStore(registry_client).write(new_image(tar(a="1"), base=base), [f"{proxy.host}/app:1"])
+    assert written.failures == {}
+    assert layer.size in uploads(proxy)
+
+
 def test_a_sparse_base_can_not_be_pushed_where_its_layers_are_not(app, proxy, registry_store, tar, new_image, tmp_path):
     elsewhere = DirectoryStore(tmp_path / "layout", platform=ImagePlatform())
     elsewhere.write(new_image(tar(base="b")), ["run"])
