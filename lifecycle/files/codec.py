@@ -73,8 +73,11 @@ def load(
     For ``regular`` see ``read_toml``.
     """
     table = read_toml(path, missing_ok=missing_ok, regular=regular)
-    if table is None:
-        return None
+    return None if table is None else read_table(model, table, path, hints=hints)
+
+
+def read_table(model: type[M], table: Mapping[str, Any], path: Path, *, hints: bool = False) -> M:
+    """Read the table of the file at ``path`` into its model, as ``load`` does; raise ``InvalidFileError``."""
     if hints:
         for key, meant in misspelled(model, table):
             _LOG.warning("%s: %s is no key of this file; did you mean %s?", path, key, meant)

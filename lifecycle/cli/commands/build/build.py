@@ -44,7 +44,7 @@ from lifecycle.cli.stores.locations import IN_FILES, Location, Place, read_desti
 from lifecycle.cli.stores.remote import RemoteStores
 from lifecycle.errors import BuildError, CacheError, InvalidFileError, InvalidInputError
 from lifecycle.executables.hidden import hide_from_programs
-from lifecycle.files.codec import load, read_toml
+from lifecycle.files.codec import read_table, read_toml
 from lifecycle.launcher import launcher_path
 from lifecycle.model.api import LATEST_PLATFORM_API
 from lifecycle.model.lifecycle_metadata import CacheMetadata
@@ -301,10 +301,11 @@ def _project(request: BuildRequest, log: BuildLog) -> ProjectBuildpacks:
     path = request.descriptor or request.app / "project.toml"
     if request.descriptor is not None and not path.is_file():
         raise InvalidFileError("does not exist", where=path, remedy="correct --descriptor")
-    found = load(ProjectDescriptor, path, missing_ok=True, hints=True, regular=True)
-    if found is None:
+    table = read_toml(path, missing_ok=True, regular=True)
+    if table is None:
         return ProjectBuildpacks()
-    problem = unread_table(read_toml(path))
+    found = read_table(ProjectDescriptor, table, path, hints=True)
+    problem = unread_table(table)
     if problem is not None:
         log.warning(f"{path}: {problem}")
     return found.buildpacks
