@@ -8,14 +8,13 @@ do on steps: the key is made of configuration and base, the record lists the blo
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from lifecycle.cache.distributed.propose import propose
 from lifecycle.cache.distributed.publication import Publication
-from lifecycle.cache.distributed.publish import BROKEN, MOST_GENERATIONS, TRIES, fetch_publication, publish
+from lifecycle.cache.distributed.publish import MOST_GENERATIONS, fetch_publication, publish, take_or_close
 from lifecycle.cache.distributed.tags import Closed
 from lifecycle.cache.distributed.usage import announce, check_not_going, look, mark_used
 from lifecycle.errors import CacheError, CorruptImageError
@@ -34,15 +33,13 @@ if TYPE_CHECKING:
 
     from lifecycle.cache.distributed.repository import Repository
 
-_LOG = logging.getLogger(__name__)
-
 IMAGE_TYPE = f"{MEDIA_PREFIX}image.v1+json"
 
 
 def settle_image(repository: Repository, image: NewImage, snapshot: frozenset[str] = frozenset()) -> NewImage:
     """Return the image with the blobs that all builders have for it; ``snapshot`` is the build's first listing.
 
-    A record that is broken is closed after ``TRIES``, and a next generation begins.  Raises ``CacheError``,
+    A record that is broken is closed, and a next generation begins.  Raises ``CacheError``,
     ``ImageError``, ``VerificationError``; the image is as good without.
     """
     layers = [layer for layer in image.layers if isinstance(layer, LayerBlob) or isinstance(layer.image, BlobSource)]
@@ -63,13 +60,10 @@ def settle_image(repository: Repository, image: NewImage, snapshot: frozenset[st
             if decided == mine.digest:
                 return image
         mark_used(repository.log, decided, names)
-        for tries_left in reversed(range(TRIES)):
-            try:
-                return _with_blobs_of(repository, decided, key, image, own)
-            except BROKEN as error:
-                _LOG.warning("The record %s of the image is broken: %s", decided, error)
-                if not tries_left:
-                    repository.log.append(Closed(key, generation).name)
+        take = partial(_with_blobs_of, repository, decided, key, image, own)
+        settled = take_or_close(repository, decided, Closed(key, generation), take, of="the image")
+        if settled is not None:
+            return settled
         snapshot = frozenset()
     raise CacheError(f"{MOST_GENERATIONS} records of the image are broken", where=repository.name)
 

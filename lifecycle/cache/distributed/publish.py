@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, TypeVar
 
 from lifecycle.cache.distributed.publication import Publication
 from lifecycle.cache.distributed.step_manifest import read_step
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
     from lifecycle.cache.distributed.repository import Repository
     from lifecycle.cache.distributed.step_manifest import StepManifest
+    from lifecycle.cache.distributed.tags import Closed
     from lifecycle.oci.digest import Digest
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 BROKEN = (CorruptImageError, UnsafeArchiveError, UnsignedRecordError, VerificationError)
 """What tells that a record, or a blob of it, is not what it says, and not that it can't be had now."""
-TRIES = 2
+_TRIES = 2
 """How often a record has to prove broken before its generation is closed."""
 MOST_GENERATIONS = 3
 """How many broken records of one key are replaced before the cache is left alone."""
@@ -61,6 +66,19 @@ def publish(
         repository.put_record(data)
         missing = list(blobs)
     return len(data) + sum(blob.size for blob in missing)
+
+
+def take_or_close(
+    repository: Repository, record: Digest, closed: Closed, take: Callable[[], T], *, of: str
+) -> T | None:
+    """Return what is taken of a decided record; where that proves broken, close its generation and return ``None``."""
+    for _ in range(_TRIES):
+        try:
+            return take()
+        except BROKEN as error:
+            _LOG.warning("The record %s of %s is broken: %s", record, of, error)
+    repository.log.append(closed.name)
+    return None
 
 
 def fetch_publication(repository: Repository, digest: Digest) -> Publication:

@@ -16,7 +16,7 @@ from lifecycle.cache.distributed.consensus import Outcome
 from lifecycle.cache.distributed.model import Fate, FinishedStep, Settled, wants_any
 from lifecycle.cache.distributed.own_step import LayerPlaces, OwnStep, read_own_step
 from lifecycle.cache.distributed.propose import propose
-from lifecycle.cache.distributed.publish import BROKEN, MOST_GENERATIONS, TRIES, fetch, publish
+from lifecycle.cache.distributed.publish import BROKEN, MOST_GENERATIONS, fetch, publish, take_or_close
 from lifecycle.cache.distributed.tags import Closed, Hint, group_of, read_tag, seen_of
 from lifecycle.cache.distributed.usage import BuildLease, announce, check_not_going, look, mark_used
 from lifecycle.errors import CacheError, ImageError
@@ -87,13 +87,11 @@ class ConvergingSteps:
             snapshot = frozenset()
             if isinstance(outcome, Settled):
                 return outcome
-            for tries_left in reversed(range(TRIES)):
-                try:
-                    return self._take(own, key, outcome, wants)
-                except BROKEN as error:
-                    _LOG.warning("The record %s of %s is broken: %s", outcome.value, own.record.buildpack, error)
-                    if not tries_left:
-                        self.repository.log.append(Closed(key, outcome.generation).name)
+            closed = Closed(key, outcome.generation)
+            take = partial(self._take, own, key, outcome, wants)
+            settled = take_or_close(self.repository, outcome.value, closed, take, of=str(own.record.buildpack))
+            if settled is not None:
+                return settled
         raise CacheError(f"{MOST_GENERATIONS} records of {own.record.buildpack} are broken", where=self.name)
 
     def find(self, key: Digest) -> StepRecord | None:
