@@ -67,7 +67,7 @@ class App:
     def needs_its_files(self) -> bool:
         """Whether what npm installs may depend on more of the app than package.json, the lock and .npmrc."""
         return any(name in self.scripts for name in _INSTALL_SCRIPTS) or any(
-            each.get("link") or str(each.get("resolved", "")).startswith("file:") for each in self._packages().values()
+            _local_place(each) is not None for each in self._packages().values()
         )
 
     @property
@@ -149,10 +149,15 @@ def _range(text: str) -> str:
     return f"{4 + 2 * _LTS.index(name)}.x" if name != wish and name in _LTS else wish
 
 
+def _local_place(package: dict[str, Any]) -> str | None:
+    """Return the path of a package that is a file or directory, ``None`` for one of a registry."""
+    resolved = str(package.get("resolved", ""))
+    return resolved.removeprefix("file:") if package.get("link") or resolved.startswith("file:") else None
+
+
 def _is_outside(package: dict[str, Any]) -> bool:
-    place = str(package.get("resolved", "")).removeprefix("file:")
-    is_local = package.get("link") or place != package.get("resolved", "")
-    return bool(is_local) and (place.startswith("/") or place.split("/")[0] == "..")
+    place = _local_place(package)
+    return place is not None and (place.startswith("/") or place.split("/")[0] == "..")
 
 
 def _json(path: Path) -> dict[str, Any]:
